@@ -1,0 +1,45 @@
+// The first program: a kprobe on execve that prints a line for every program started. Follows BCC's
+// examples/hello_world.py. Starts a few commands of its own, so that there is something to see.
+//
+// npm start                 about five seconds, then a summary
+// npm start -- --follow     until Ctrl-C
+//
+//            sh-4131    [001] d..31  2047.120931: bpf_trace_printk: Hello World!
+//   6 events seen, runtime kernel
+import { spawn } from "node:child_process";
+import { parseArgs } from "node:util";
+import { aborted, BPF, stopSignal } from "rxbpf";
+
+const program = `
+int hello(void *ctx) {
+    bpf_trace_printk("Hello World!");
+    return 0;
+}
+`;
+
+const { values } = parseArgs({
+  options: { follow: { type: "boolean", default: false }, seconds: { type: "string", default: "5" } },
+});
+const signal = stopSignal({ seconds: values.follow ? undefined : values.seconds });
+
+const b = new BPF({ text: program });
+b.attach_kprobe({ event: b.get_syscall_fnname("execve"), fn_name: "hello" });
+
+let events = 0;
+b.traceLines().subscribe(({ task, pid, cpu, flags, ts, msg }) => {
+  events++;
+  const when = ts.toFixed(6).padStart(13);
+  console.log(`${task.padStart(16)}-${String(pid).padEnd(7)} [${String(cpu).padStart(3, "0")}] ${flags} ${when}: ${msg}`);
+});
+
+const commands = ["true", "uname", "date", "id", "pwd"];
+const starter = setInterval(() => {
+  const command = commands.shift();
+  if (command === undefined) clearInterval(starter);
+  else spawn(command, { stdio: "ignore" });
+}, 300);
+
+await aborted(signal);
+clearInterval(starter);
+b.close();
+console.log(`${events} events seen, runtime ${b.runtime}`);

@@ -1,0 +1,403 @@
+import { readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Observable } from "rxjs";
+import { BufferGroup, lineStream, openTable, selectLines, type Table } from "../../maps/index.ts";
+import { findVariable, type Variable, variablesOf } from "../../maps/tables/variable.ts";
+import { dropCounterOf } from "../../rewriter/index.ts";
+import type { Source } from "../compile/preprocess.ts";
+import { didYouMean, nearestNames } from "../core/diagnostics.ts";
+import { UnsupportedError, UsageError } from "../core/errors.ts";
+import { Scope } from "../core/scope.ts";
+import type { ProgramSpec } from "../object/object-spec.ts";
+import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
+import type { AttachTarget } from "../programs/targets.ts";
+import type { Link, Program, RawMap } from "../runtime/types.ts";
+import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
+import { Attachments } from "./attachments.ts";
+import { BpfConstants, kindOfType } from "./constants.ts";
+import { checkOptions, type OptionType } from "./options.ts";
+import { type Built, buildObject } from "./pipeline.ts";
+import { syscallOf } from "./syscalls.ts";
+import { formatFields, parseTraceLine, type TraceFields, type TraceLine, TracePipe, traceFields } from "./trace.ts";
+
+/** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
+export interface BpfOptions {
+  readonly text?: string;
+  /** Path of a C file. */
+  readonly src_file?: string;
+  /** Compiler arguments: -D, -U and -I. */
+  readonly cflags?: readonly string[];
+  readonly runtime?: RuntimeChoice;
+}
+
+const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
+  text: "string",
+  src_file: "string",
+  cflags: "strings",
+  runtime: "string",
+};
+
+/** A loaded function: what `load_func` gives and prog arrays take. */
+export interface BpfFunction {
+  readonly name: string;
+  readonly fd: number;
+  readonly program: Program;
+  /** The object it belongs to. */
+  readonly bpf: BPF;
+}
+
+/** How long a wait lasts: BCC's timeout in milliseconds (-1 for ever), or a signal. */
+export interface WaitOptions {
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A compiled source with its tables, programs and attachments: BCC's class, with BCC's names.
+ *
+ * The constructor compiles (or takes the object from the cache), creates the tables, and attaches every function whose
+ * name or section says where. Closing detaches and frees all of it; so does the end of the process, however it ends.
+ */
+export class BPF extends BpfConstants implements Disposable {
+  readonly #scope = new Scope("this BPF object");
+  readonly #host: Host;
+  readonly #source: Source;
+  readonly #built: Built;
+  #forSyscalls: Built | undefined;
+  readonly #maps = new Map<string, RawMap>();
+  readonly #tables = new Map<string, Table>();
+  readonly #programs = new Map<string, Program>();
+  readonly #attachments: Attachments;
+  readonly #perfBuffers: BufferGroup;
+  readonly #ringBuffers: BufferGroup;
+  readonly #trace: TracePipe;
+
+  /**
+   * @throws RewriteError, CompileError for mistakes in the source, at its lines
+   * @throws VerifierError, MapError, AttachError, PermissionError, UnsupportedError
+   */
+  constructor(options: BpfOptions) {
+    super();
+    checkOptions("BPF", options, OPTIONS);
+    this.#source = sourceOf(options);
+    try {
+      this.#host = openHost(options.runtime);
+      this.#scope.own(this.#host.runtime);
+      this.#perfBuffers = this.#scope.own(new BufferGroup());
+      this.#ringBuffers = this.#scope.own(new BufferGroup());
+      this.#trace = this.#scope.own(new TracePipe(lineStream(() => this.#host.runtime.openTrace())));
+      this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
+      for (const spec of this.#built.object.maps) {
+        this.#maps.set(spec.name, this.#scope.own(this.#host.runtime.createMap(spec)));
+      }
+      this.#attachments = new Attachments({
+        runtime: this.#host.runtime,
+        scope: this.#scope,
+        load: (name, kind) => this.#load(this.#built, name, kind),
+        loadForSyscall: (name) => this.#loadForSyscall(name),
+        hasTracepoint: (category, name) => this.#host.environment.tracepointFormat(category, name) !== undefined,
+      });
+      this.#attachByName();
+    } catch (error) {
+      this.#scope[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Which runtime the object lives in. */
+  get runtime(): "kernel" | "machine" {
+    return this.#host.runtime.name;
+  }
+
+  /** Loads a function as a program of a type (`BPF.KPROBE`, …), once; a second call gives the same program. */
+  load_func(func_name: string, prog_type: number): BpfFunction {
+    const program = this.#load(this.#built, func_name, kindOfType(prog_type));
+    return { name: func_name, program, bpf: this, fd: program.fd };
+  }
+
+  /** Loads every function as one type. */
+  load_funcs(prog_type: number = BPF.KPROBE): readonly BpfFunction[] {
+    return this.#built.object.programs.map((spec) => this.load_func(spec.name, prog_type));
+  }
+
+  /** Runs a function when a kernel function is entered (4.1), or at an offset into it. */
+  attach_kprobe(options: { readonly event: string; readonly fn_name: string; readonly event_off?: number }): Link {
+    checkOptions("attach_kprobe", options, { event: "string", fn_name: "string", event_off: "number" });
+    return this.#attachments.attach(options.fn_name, "kprobe", kprobeTarget(options.event, options.event_off ?? 0));
+  }
+
+  /** Runs a function when a kernel function returns (4.1). `maxactive` above 0 needs tracefs and 4.12. */
+  attach_kretprobe(options: { readonly event: string; readonly fn_name: string; readonly maxactive?: number }): Link {
+    checkOptions("attach_kretprobe", options, { event: "string", fn_name: "string", maxactive: "number" });
+    const target = { ...kprobeTarget(options.event, 0), atReturn: true, maxActive: options.maxactive ?? 0 };
+    return this.#attachments.attach(options.fn_name, "kretprobe", target);
+  }
+
+  /** Runs a function at a tracepoint (4.7), named "category:event". */
+  attach_tracepoint(options: { readonly tp: string; readonly fn_name: string }): Link {
+    checkOptions("attach_tracepoint", options, { tp: "string", fn_name: "string" });
+    return this.#attachments.attach(options.fn_name, "tracepoint", tracepointTarget(options.tp));
+  }
+
+  /** Runs a function at a tracepoint with its raw arguments (4.17). */
+  attach_raw_tracepoint(options: { readonly tp: string; readonly fn_name: string }): Link {
+    checkOptions("attach_raw_tracepoint", options, { tp: "string", fn_name: "string" });
+    return this.#attachments.attach(options.fn_name, "raw_tracepoint", { hook: "raw_tracepoint", name: options.tp });
+  }
+
+  /** Runs a loaded function on every packet a device receives; through a link (5.9), so it ends with this object. */
+  attach_xdp(dev: string, fn: BpfFunction, flags = 0): Link {
+    return fn.bpf.#attachments.attach(fn.name, "xdp", { hook: "xdp", device: dev, flags });
+  }
+
+  /** Receives packets through a socket that a loaded function filters (3.19). "" receives from all devices. */
+  attach_raw_socket(fn: BpfFunction, dev: string): Link {
+    return fn.bpf.#attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
+  }
+
+  detach_kprobe(options: { readonly event: string; readonly fn_name?: string; readonly event_off?: number }): void {
+    checkOptions("detach_kprobe", options, { event: "string", fn_name: "string", event_off: "number" });
+    this.#attachments.detach(kprobeTarget(options.event, options.event_off ?? 0), options.fn_name);
+  }
+
+  detach_kretprobe(options: { readonly event: string; readonly fn_name?: string }): void {
+    checkOptions("detach_kretprobe", options, { event: "string", fn_name: "string" });
+    this.#attachments.detach({ ...kprobeTarget(options.event, 0), atReturn: true }, options.fn_name);
+  }
+
+  detach_tracepoint(options: { readonly tp: string }): void {
+    checkOptions("detach_tracepoint", options, { tp: "string" });
+    this.#attachments.detach(tracepointTarget(options.tp));
+  }
+
+  detach_raw_tracepoint(options: { readonly tp: string }): void {
+    checkOptions("detach_raw_tracepoint", options, { tp: "string" });
+    this.#attachments.detach({ hook: "raw_tracepoint", name: options.tp });
+  }
+
+  /** Takes an XDP program of this object off a device. */
+  remove_xdp(dev: string, flags = 0): void {
+    this.#attachments.detach({ hook: "xdp", device: dev, flags });
+  }
+
+  /** How many kernel functions have a probe of this object. */
+  num_open_kprobes(): number {
+    return this.#attachments.count("kprobe");
+  }
+
+  /** How many tracepoints have a program of this object. */
+  num_open_tracepoints(): number {
+    return this.#attachments.count("tracepoint");
+  }
+
+  /** What comes before a system call's name in its kernel function's, for instance "__x64_sys_". */
+  get_syscall_prefix(): string {
+    return this.#host.syscallPrefix;
+  }
+
+  /** The kernel function of a system call: "execve" → "__x64_sys_execve" on x86-64. */
+  get_syscall_fnname(name: string): string {
+    return this.#host.syscallPrefix + name;
+  }
+
+  /** A function's name with this kernel's prefix when it has the prefix of any: "sys_clone" → "__x64_sys_clone". */
+  fix_syscall_fnname(name: string): string {
+    const call = syscallOf(name);
+    return call === undefined ? name : this.get_syscall_fnname(call);
+  }
+
+  /**
+   * A table by its C name. Key and value types come from the object's BTF; the type parameters only tell TypeScript.
+   *
+   * @throws UsageError for a name the source does not declare
+   */
+  get_table<K = unknown, V = unknown>(name: string): Table<K, V> {
+    this.#scope.assertOpen();
+    let table = this.#tables.get(name);
+    if (table === undefined) {
+      table = this.#openTable(name);
+      this.#tables.set(name, table);
+    }
+    return table as Table<K, V>;
+  }
+
+  /** Names of the tables that the source declares. */
+  get tableNames(): readonly string[] {
+    return [...this.#maps.keys()].filter((name) => !name.startsWith(".") && !name.startsWith("__lost_"));
+  }
+
+  /**
+   * A global variable of the source (5.2).
+   *
+   * @throws UsageError for a name that no data section has
+   */
+  variable<T = unknown>(name: string): Variable<T> {
+    this.#scope.assertOpen();
+    const found = findVariable(name, this.#maps.values());
+    if (found !== undefined) return found as Variable<T>;
+    const names = [...this.#maps.values()].flatMap((raw) => variablesOf(raw).map((variable) => variable.name));
+    throw new UsageError(`the source has no global variable "${name}"`, { hint: didYouMean(nearestNames(name, names)) });
+  }
+
+  /** Lines that programs print, parsed. The pipe is one for the whole system: lines of others come as well. */
+  traceLines(): Observable<TraceLine> {
+    return selectLines(this.#trace.lines, parseTraceLine);
+  }
+
+  /** Prints what programs print until the object is closed or the signal aborts. `fmt` as in BCC: "{1} {5}". */
+  async trace_print(fmt?: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    for (;;) {
+      const line = await this.#trace.next({ nonblocking: false, signal: options.signal });
+      if (line === undefined) return;
+      const parsed = fmt === undefined ? undefined : parseTraceLine(line);
+      if (fmt === undefined) console.log(line);
+      else if (parsed !== undefined) console.log(formatFields(fmt, traceFields(parsed)));
+    }
+  }
+
+  /** The next line of the trace pipe; null when there is none (with `nonblocking`) or the object was closed. */
+  async trace_readline(nonblocking = false, options: { readonly signal?: AbortSignal } = {}): Promise<string | null> {
+    return (await this.#trace.next({ nonblocking, signal: options.signal })) ?? null;
+  }
+
+  /** The fields of the next line that a program printed; null as in trace_readline. */
+  async trace_fields(nonblocking = false, options: { readonly signal?: AbortSignal } = {}): Promise<TraceFields | null> {
+    for (;;) {
+      const line = await this.#trace.next({ nonblocking, signal: options.signal });
+      if (line === undefined) return null;
+      const parsed = parseTraceLine(line);
+      if (parsed !== undefined) return traceFields(parsed);
+    }
+  }
+
+  /** Waits for records of the opened perf buffers and hands them to their callbacks; resolves with how many. */
+  perf_buffer_poll(timeout: number | WaitOptions = -1): Promise<number> {
+    return poll(this.#perfBuffers, "perf", timeout);
+  }
+
+  /** Hands over what the opened perf buffers hold now, without waiting. */
+  perf_buffer_consume(): number {
+    return this.#perfBuffers.consume();
+  }
+
+  /** Waits for records of the opened ring buffers and hands them to their callbacks; resolves with how many. */
+  ring_buffer_poll(timeout: number | WaitOptions = -1): Promise<number> {
+    return poll(this.#ringBuffers, "ring", timeout);
+  }
+
+  /** Hands over what the opened ring buffers hold now, without waiting. */
+  ring_buffer_consume(): number {
+    return this.#ringBuffers.consume();
+  }
+
+  /** Detaches every program, ends streams, and frees tables and programs. A second call does nothing. */
+  close(): void {
+    this.#scope[Symbol.dispose]();
+  }
+
+  /** BCC's name for `close`. */
+  cleanup(): void {
+    this.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #attachByName(): void {
+    for (const { name, kind, target } of this.#built.object.programs) {
+      if (kind === null || target === null) continue;
+      const fixed = target.hook === "kprobe" ? { ...target, symbol: this.fix_syscall_fnname(target.symbol) } : target;
+      this.#attachments.attach(name, kind, fixed);
+    }
+  }
+
+  #specOf(built: Built, name: string): ProgramSpec {
+    const spec = built.object.programs.find((candidate) => candidate.name === name);
+    if (spec !== undefined) return spec;
+    const names = built.object.programs.map((candidate) => candidate.name);
+    throw new UsageError(`the source has no program function "${name}"`, {
+      hint: didYouMean(nearestNames(name, names)) ?? `program functions are ${names.join(", ")}`,
+    });
+  }
+
+  #load(built: Built, name: string, kind: ProgramKindName): Program {
+    this.#scope.assertOpen();
+    const key = `${name} ${programKinds[kind].type} ${built === this.#built}`;
+    const known = this.#programs.get(key);
+    if (known !== undefined) return known;
+    const spec = { ...this.#specOf(built, name), kind };
+    const program = this.#scope.own(this.#host.runtime.loadProgram(spec, this.#maps));
+    this.#programs.set(key, program);
+    return program;
+  }
+
+  /** A program that reads no registers serves as it is; others are compiled for the tracepoint's record. */
+  #loadForSyscall(name: string): Program {
+    this.#specOf(this.#built, name);
+    const { readsRegisters, ownRegisters } = this.#built.facts;
+    if (ownRegisters.includes(name)) {
+      throw new UnsupportedError(
+        `"${name}" reads members of struct pt_regs, which only a kprobe has, and this kernel was built without CONFIG_KPROBES`,
+        { hint: "use PT_REGS_PARM1(ctx) and its relatives, or name the parameters: int f(struct pt_regs *ctx, int first)" },
+      );
+    }
+    if (readsRegisters) {
+      this.#forSyscalls ??= buildObject(this.#source, this.#host.environment, { syscallTracepoint: true });
+    }
+    return this.#load(this.#forSyscalls ?? this.#built, name, "tracepoint");
+  }
+
+  #openTable(name: string): Table {
+    const raw = this.#maps.get(name);
+    if (raw === undefined) {
+      throw new UsageError(`the source declares no table "${name}"`, {
+        hint: didYouMean(nearestNames(name, this.tableNames)) ?? `tables are ${this.tableNames.join(", ")}`,
+      });
+    }
+    const { runtime } = this.#host;
+    return openTable(raw, {
+      cpuCount: runtime.cpuCount,
+      openEvents: (options) => runtime.openEvents(raw, options),
+      drops: this.#maps.get(dropCounterOf(name)) ?? null,
+      buffers: raw.spec.kind === "ringbuf" ? this.#ringBuffers : this.#perfBuffers,
+    });
+  }
+}
+
+function poll(group: BufferGroup, kind: "perf" | "ring", timeout: number | WaitOptions): Promise<number> {
+  const options = typeof timeout === "number" ? { timeout } : timeout;
+  checkOptions(`${kind}_buffer_poll`, options, { timeout: "number", signal: "any" });
+  if (group.size === 0) {
+    const opener = kind === "perf" ? "open_perf_buffer" : "open_ring_buffer";
+    throw new UsageError(`no ${kind} buffer to poll`, { hint: `open one first: table.${opener}(callback)` });
+  }
+  return group.poll({ timeoutMs: options.timeout ?? -1, signal: options.signal });
+}
+
+function sourceOf({ text, src_file, cflags = [] }: BpfOptions): Source {
+  if ((text === undefined) === (src_file === undefined)) {
+    throw new UsageError("BPF takes either text or src_file", { hint: "new BPF({ text: `...` })" });
+  }
+  if (src_file === undefined) return { file: "main.c", text: text!, folder: process.cwd(), cflags };
+  const path = resolve(src_file);
+  let content: string;
+  try {
+    content = readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new UsageError(`cannot read src_file ${src_file}`, { cause });
+  }
+  return { file: src_file, text: content, folder: dirname(path), cflags };
+}
+
+function kprobeTarget(symbol: string, offset: number): AttachTarget & { readonly hook: "kprobe" } {
+  return { hook: "kprobe", symbol, offset, atReturn: false, maxActive: 0 };
+}
+
+function tracepointTarget(tp: string): AttachTarget {
+  const [category = "", name = "", ...rest] = tp.split(":");
+  if (category === "" || name === "" || rest.length > 0) {
+    throw new UsageError(`${JSON.stringify(tp)} is no tracepoint`, { hint: 'write "category:event", as in "sched:sched_switch"' });
+  }
+  return { hook: "tracepoint", category, name };
+}

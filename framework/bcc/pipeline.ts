@@ -1,0 +1,177 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type RewriteResult, rewrite, type TableFact } from "../../rewriter/index.ts";
+import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.ts";
+import { findClang } from "../compile/clang.ts";
+import type { CompileEnvironment } from "../compile/environment.ts";
+import { compileLowered } from "../compile/lower.ts";
+import { gatherFiles, headersFolder, preprocess, type Source, type SourceFiles } from "../compile/preprocess.ts";
+import { tracepointStruct } from "../compile/tracepoint-types.ts";
+import { didYouMean, formatDiagnostics, linesOf, nearestNames } from "../core/diagnostics.ts";
+import { CompileError, RewriteError, type SourceDiagnostic, type SourcePosition } from "../core/errors.ts";
+import type { ObjectSpec } from "../object/object-spec.ts";
+import { readObject } from "../object/read-object.ts";
+
+/** What the rewriter found in a source, as far as it is needed after compiling. Kept in the cache beside the object. */
+export interface SourceFacts {
+  readonly tables: readonly TableFact[];
+  readonly functions: readonly { readonly name: string; readonly section: string | null; readonly position: SourcePosition }[];
+  /** Whether parameters or registers of the context are read through BCC's macros: the object depends on the hook. */
+  readonly readsRegisters: boolean;
+  /** Functions that reach into `struct pt_regs` themselves. */
+  readonly ownRegisters: readonly string[];
+  readonly notes: readonly SourceDiagnostic[];
+}
+
+/** A compiled source. */
+export interface Built {
+  readonly object: ObjectSpec;
+  readonly bytes: Uint8Array;
+  readonly facts: SourceFacts;
+  readonly files: SourceFiles;
+  readonly seconds: { readonly rewrite: number; readonly compile: number };
+  readonly fromCache: boolean;
+}
+
+/** What may differ between two compilations of one source. */
+export interface BuildOptions {
+  /** The programs will run on tracepoints of system calls, in place of probes of their functions. */
+  readonly syscallTracepoint: boolean;
+}
+
+/**
+ * From a source to an object: preprocess, rewrite, compile, read. The same source gives the same object from the
+ * cache, without a compiler.
+ *
+ * @throws RewriteError, CompileError, ObjectError
+ */
+export function buildObject(source: Source, environment: CompileEnvironment, options: BuildOptions): Built {
+  const files = gatherFiles(source);
+  const clang = findClang();
+  const key = cacheKey([
+    clang.identity,
+    environment.identity,
+    headersIdentity(),
+    String(options.syscallTracepoint),
+    JSON.stringify(source.cflags),
+    source.folder,
+    ...[...files.texts].flat(),
+  ]);
+  const cached = cacheEnabled() ? readCache<SourceFacts>(key) : undefined;
+  if (cached !== undefined) {
+    const object = readObject(cached.object, readOptions(environment));
+    return { object, bytes: cached.object, facts: cached.facts, files, seconds: { rewrite: 0, compile: 0 }, fromCache: true };
+  }
+  const started = performance.now();
+  const lowered = lower(source, files, environment);
+  const rewritten = performance.now();
+  const bytes = compile(source, files, lowered, environment, options);
+  const seconds = { rewrite: (rewritten - started) / 1000, compile: (performance.now() - rewritten) / 1000 };
+  const facts = factsOf(lowered);
+  const object = readObject(bytes, readOptions(environment));
+  if (cacheEnabled()) writeCache(key, { object: bytes, facts });
+  return { object, bytes, facts, files, seconds, fromCache: false };
+}
+
+function readOptions(environment: CompileEnvironment): Parameters<typeof readObject>[1] {
+  return {
+    kernelTypes: () => {
+      const types = environment.types();
+      if (types === null) throw new CompileError("this kernel offers no types (BTF), which CO-RE accesses need", NO_RUN);
+      return types;
+    },
+  };
+}
+
+const NO_RUN = { diagnostics: [], command: [], stderr: "" } as const;
+
+let headers: string | undefined;
+
+/** Changes when a header that this library ships does. */
+function headersIdentity(): string {
+  headers ??= readdirSync(headersFolder, { recursive: true, encoding: "utf8" })
+    .map((name) => {
+      const { size, mtimeMs } = statSync(join(headersFolder, name));
+      return `${name}:${size}:${mtimeMs}`;
+    })
+    .sort()
+    .join("\n");
+  return headers;
+}
+
+/** Preprocesses and rewrites. @throws RewriteError with every error found */
+export function lower(source: Source, files: SourceFiles, environment: CompileEnvironment): RewriteResult {
+  const show = linesOf(files.texts);
+  const text = atSource(files, () => preprocess(findClang(), source, files, environment));
+  const result = rewrite({ text, originals: files.texts });
+  const findings = [...result.diagnostics, ...missingTracepoints(result, environment)];
+  const errors = findings.filter((finding) => finding.severity === "error");
+  if (errors.length > 0) throw new RewriteError(formatDiagnostics(errors, show), findings);
+  return result;
+}
+
+/** The text a compiler is given after rewriting and before the kernel's types: what `--emit c` shows. */
+function compile(
+  source: Source,
+  files: SourceFiles,
+  lowered: RewriteResult,
+  environment: CompileEnvironment,
+  options: BuildOptions,
+): Uint8Array {
+  const structs = lowered.tracepoints.map(({ category, name }) =>
+    tracepointStruct(`tracepoint__${category}__${name}`, environment.tracepointFormat(category, name) ?? ""),
+  );
+  const request = {
+    ...lowered.mentions,
+    tags: new Set([...lowered.mentions.tags].filter((tag) => !tag.startsWith("tracepoint__"))),
+  };
+  return atSource(files, () => {
+    const { stdout } = compileLowered(
+      findClang(),
+      { text: lowered.text, request, tracepointStructs: structs },
+      { environment, cflags: source.cflags, positionOf: lowered.positionOf, ...options },
+    );
+    return new Uint8Array(stdout);
+  });
+}
+
+/** Shows a compiler's findings under the user's lines. */
+function atSource<T>(files: SourceFiles, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof CompileError) || error.diagnostics.length === 0) throw error;
+    const shown = error.diagnostics.filter((finding) => finding.severity === "error");
+    throw new CompileError(formatDiagnostics(shown, linesOf(files.texts)), error, { cause: error });
+  }
+}
+
+function missingTracepoints(result: RewriteResult, environment: CompileEnvironment): readonly SourceDiagnostic[] {
+  return result.tracepoints.flatMap(({ category, name, position }) => {
+    if (environment.tracepointFormat(category, name) !== undefined) return [];
+    const names = environment.tracepointNames(category);
+    const near = nearestNames(name, names);
+    const categories = nearestNames(category, names);
+    const hint = didYouMean(near) ?? didYouMean(categories) ?? "ls /sys/kernel/tracing/events lists what there is";
+    const finding: SourceDiagnostic = {
+      ...position,
+      severity: "error",
+      code: "UNKNOWN_TRACEPOINT",
+      message: `this kernel has no tracepoint ${category}:${name}`,
+      hint,
+    };
+    return [finding];
+  });
+}
+
+const REGISTER_MACROS = /\b(?:PT_REGS_\w+|bcc_parm|bcc_syscall_parm)\s*\(/;
+
+function factsOf(lowered: RewriteResult): SourceFacts {
+  return {
+    tables: lowered.tables,
+    functions: lowered.functions,
+    readsRegisters: REGISTER_MACROS.test(lowered.text),
+    ownRegisters: lowered.ownRegisters,
+    notes: lowered.diagnostics,
+  };
+}

@@ -1,0 +1,38 @@
+import { BpfError } from "../core/errors.ts";
+import { run } from "./run.ts";
+
+/** A subcommand: takes its arguments, gives the exit status. */
+type Command = (args: readonly string[]) => Promise<number>;
+
+const commands: Readonly<Record<string, Command>> = { run };
+
+const USAGE = `usage: rxbpf run SCRIPT.ts [ARGUMENT...]
+
+  run   runs a TypeScript script; "rxbpf" in it is this package
+`;
+
+/** The `rxbpf` command. Exit status: 0 good, 1 the script or its source is at fault, 2 wrong usage. */
+export async function main(args: readonly string[]): Promise<number> {
+  const [name = "", ...rest] = args;
+  if (name === "--help" || name === "-h") {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    process.stderr.write(name === "" ? USAGE : `rxbpf: no command "${name}"\n${USAGE}`);
+    return 2;
+  }
+  try {
+    return await command(rest);
+  } catch (error) {
+    process.stderr.write(`${describe(error)}\n`);
+    return 1;
+  }
+}
+
+/** Errors of ours as people read them; others with their stack. */
+function describe(error: unknown): string {
+  if (error instanceof BpfError) return `${error.name}: ${error.describe()}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

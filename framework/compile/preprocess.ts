@@ -1,0 +1,119 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, normalize, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Clang, runClang } from "./clang.ts";
+import { configurationText, definitions, type KernelFacts, targetFlags } from "./flags.ts";
+
+/** Where the headers stand that this library ships. */
+export const headersFolder = fileURLToPath(new URL("./headers", import.meta.url));
+
+/** A user's source. */
+export interface Source {
+  /** What messages call it, for instance the path the user gave. */
+  readonly file: string;
+  readonly text: string;
+  /** Folder for `#include "..."`. */
+  readonly folder: string;
+  /** The user's compiler arguments: -D, -U, -I. */
+  readonly cflags: readonly string[];
+}
+
+/** A source with the user's own headers that it includes. */
+export interface SourceFiles {
+  /** Texts by the names that line markers give them; the source itself under its own. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Includes that are neither the user's nor shipped: kernel headers, which the kernel's types stand in for. */
+  readonly absent: ReadonlySet<string>;
+}
+
+const INCLUDE = /^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")/gm;
+
+/** Folders whose headers the kernel's types stand in for. */
+const KERNEL = /^(?:linux|uapi|net|asm|asm-generic|bcc|bpf|generated|trace|rdma|scsi|sound|drm|media|crypto|xen|kvm|vdso|block|fs|kernel|mm|security|drivers|sys)\//;
+const KERNEL_NAMES = new Set(["vmlinux.h", "stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "string.h", "errno.h", "limits.h"]);
+
+/** Follows includes from a source and reads the user's own headers. Runs no compiler. */
+export function gatherFiles(source: Source): SourceFiles {
+  const texts = new Map([[source.file, source.text]]);
+  const absent = new Set<string>();
+  const folders = includeFolders(source.cflags);
+  const queue = [{ text: source.text, folder: source.folder }];
+  for (const { text, folder } of queue) {
+    for (const [, angled, quoted] of text.matchAll(INCLUDE)) {
+      const name = (angled ?? quoted)!;
+      const path = [...(quoted === undefined ? [] : [folder]), ...folders, headersFolder + "/include"]
+        .map((candidate) => join(candidate, name))
+        .find((candidate) => existsSync(candidate));
+      if (path === undefined) {
+        if (KERNEL.test(name) || KERNEL_NAMES.has(name)) absent.add(normalize(name));
+      } else if (!texts.has(path) && !path.startsWith(headersFolder)) {
+        const header = readFileSync(path, "utf8");
+        texts.set(path, header);
+        queue.push({ text: header, folder: dirname(path) });
+      }
+    }
+  }
+  return { texts, absent };
+}
+
+function includeFolders(cflags: readonly string[]): readonly string[] {
+  return cflags.flatMap((flag, index) =>
+    flag === "-I" ? [resolve(cflags[index + 1] ?? ".")] : flag.startsWith("-I") ? [resolve(flag.slice(2))] : [],
+  );
+}
+
+/**
+ * Resolves includes, conditionals and macros with clang's own preprocessor. Kernel headers are empty or hold macros;
+ * types come later, from BTF.
+ *
+ * @throws CompileError for what the preprocessor refuses, at the user's position
+ */
+export function preprocess(clang: Clang, source: Source, files: SourceFiles, kernel: KernelFacts): string {
+  const scratch = mkdtempSync(join(tmpdir(), "rxbpf-"));
+  try {
+    for (const name of files.absent) {
+      const path = join(scratch, "absent", name);
+      if (!path.startsWith(join(scratch, "absent"))) continue;
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, "");
+    }
+    const usesConfiguration = [...files.texts.values()].some((text) => text.includes("CONFIG_"));
+    const configuration = usesConfiguration ? ["-include", join(scratch, "configuration.h")] : [];
+    if (usesConfiguration) writeFileSync(join(scratch, "configuration.h"), configurationText(kernel.configuration()));
+    const args = [
+      ...targetFlags,
+      "-E",
+      "-x",
+      "c",
+      ...definitions(kernel),
+      "-iquote",
+      source.folder,
+      ...source.cflags,
+      "-isystem",
+      join(headersFolder, "include"),
+      "-isystem",
+      join(scratch, "absent"),
+      ...configuration,
+      "-include",
+      join(headersFolder, "constants.h"),
+      "-include",
+      join(headersFolder, "dialect.h"),
+      "-",
+    ];
+    // A line without end would join the marker that follows it.
+    const input = `# 1 ${JSON.stringify(source.file)}\n${source.text}\n# 1 "<licence>"\n${LICENCE}`;
+    const positionOf = (file: string, line: number, column: number) => ({ file, line, column });
+    return runClang(clang, args, input, positionOf).stdout.toString();
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** BCC takes the licence as the words of a macro. */
+const LICENCE = `#ifdef BPF_LICENSE
+#define __rx_text(...) #__VA_ARGS__
+#define __rx_string(...) __rx_text(__VA_ARGS__)
+char _license[] __attribute__((section("license"), used)) = __rx_string(BPF_LICENSE);
+#endif
+`;

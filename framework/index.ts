@@ -1,0 +1,24 @@
+export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
+export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
+export type { TraceFields, TraceLine } from "./bcc/trace.ts";
+export {
+  AttachError,
+  BpfError,
+  ClosedError,
+  CompileError,
+  CompilerMissingError,
+  LayoutError,
+  MapError,
+  type MapErrorCode,
+  ObjectError,
+  PermissionError,
+  RewriteError,
+  type SourceDiagnostic,
+  type SourcePosition,
+  SyscallError,
+  UnsupportedError,
+  UsageError,
+  VerifierError,
+} from "./core/errors.ts";
+export type { Link } from "./runtime/types.ts";
+export type { RuntimeChoice } from "./runtimes.ts";

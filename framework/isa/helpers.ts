@@ -1,0 +1,262 @@
+/** What one BPF helper function is. */
+export interface Helper {
+  /** Number in `enum bpf_func_id`: the immediate of its call instruction. */
+  readonly id: number;
+  /** C type of the result. */
+  readonly result: string;
+  /** C parameter list. Maps and contexts of several program kinds are `void *`. */
+  readonly params: string;
+  /** The verifier allows the call only from programs with a GPL-compatible license. */
+  readonly gpl: boolean;
+  /** First mainline kernel that has it, for any kind of program. */
+  readonly since: `${number}.${number}`;
+}
+
+/**
+ * Every helper by its kernel name without `bpf_`, in the order of its number.
+ *
+ * Types as include/uapi/linux/bpf.h describes them, with the types a program sees (`struct __sk_buff`, not
+ * `struct sk_buff`). `gpl` is `gpl_only` of the kernel's `struct bpf_func_proto`: UAPI documentation omits it for
+ * several. The list is closed: since Linux 6.2 the kernel adds kfuncs instead.
+ */
+// biome-ignore format: a table reads best with one row per line
+export const helpers = {
+  map_lookup_elem: { id: 1, result: "void *", params: "void *map, const void *key", gpl: false, since: "3.19" },
+  map_update_elem: { id: 2, result: "long", params: "void *map, const void *key, const void *value, __u64 flags", gpl: false, since: "3.19" },
+  map_delete_elem: { id: 3, result: "long", params: "void *map, const void *key", gpl: false, since: "3.19" },
+  probe_read: { id: 4, result: "long", params: "void *dst, __u32 size, const void *unsafe_ptr", gpl: true, since: "4.1" },
+  ktime_get_ns: { id: 5, result: "__u64", params: "void", gpl: false, since: "4.1" },
+  trace_printk: { id: 6, result: "long", params: "const char *fmt, __u32 fmt_size, ...", gpl: true, since: "4.1" },
+  get_prandom_u32: { id: 7, result: "__u32", params: "void", gpl: false, since: "4.1" },
+  get_smp_processor_id: { id: 8, result: "__u32", params: "void", gpl: false, since: "4.1" },
+  skb_store_bytes: { id: 9, result: "long", params: "struct __sk_buff *skb, __u32 offset, const void *from, __u32 len, __u64 flags", gpl: false, since: "4.1" },
+  l3_csum_replace: { id: 10, result: "long", params: "struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 size", gpl: false, since: "4.1" },
+  l4_csum_replace: { id: 11, result: "long", params: "struct __sk_buff *skb, __u32 offset, __u64 from, __u64 to, __u64 flags", gpl: false, since: "4.1" },
+  tail_call: { id: 12, result: "long", params: "void *ctx, void *prog_array_map, __u32 index", gpl: false, since: "4.2" },
+  clone_redirect: { id: 13, result: "long", params: "struct __sk_buff *skb, __u32 ifindex, __u64 flags", gpl: false, since: "4.2" },
+  get_current_pid_tgid: { id: 14, result: "__u64", params: "void", gpl: false, since: "4.2" },
+  get_current_uid_gid: { id: 15, result: "__u64", params: "void", gpl: false, since: "4.2" },
+  get_current_comm: { id: 16, result: "long", params: "void *buf, __u32 size_of_buf", gpl: false, since: "4.2" },
+  get_cgroup_classid: { id: 17, result: "__u32", params: "struct __sk_buff *skb", gpl: false, since: "4.3" },
+  skb_vlan_push: { id: 18, result: "long", params: "struct __sk_buff *skb, __be16 vlan_proto, __u16 vlan_tci", gpl: false, since: "4.3" },
+  skb_vlan_pop: { id: 19, result: "long", params: "struct __sk_buff *skb", gpl: false, since: "4.3" },
+  skb_get_tunnel_key: { id: 20, result: "long", params: "struct __sk_buff *skb, struct bpf_tunnel_key *key, __u32 size, __u64 flags", gpl: false, since: "4.3" },
+  skb_set_tunnel_key: { id: 21, result: "long", params: "struct __sk_buff *skb, struct bpf_tunnel_key *key, __u32 size, __u64 flags", gpl: false, since: "4.3" },
+  perf_event_read: { id: 22, result: "__u64", params: "void *map, __u64 flags", gpl: true, since: "4.3" },
+  redirect: { id: 23, result: "long", params: "__u32 ifindex, __u64 flags", gpl: false, since: "4.4" },
+  get_route_realm: { id: 24, result: "__u32", params: "struct __sk_buff *skb", gpl: false, since: "4.4" },
+  perf_event_output: { id: 25, result: "long", params: "void *ctx, void *map, __u64 flags, void *data, __u64 size", gpl: true, since: "4.4" },
+  skb_load_bytes: { id: 26, result: "long", params: "const void *skb, __u32 offset, void *to, __u32 len", gpl: false, since: "4.5" },
+  get_stackid: { id: 27, result: "long", params: "void *ctx, void *map, __u64 flags", gpl: true, since: "4.6" },
+  csum_diff: { id: 28, result: "__s64", params: "__be32 *from, __u32 from_size, __be32 *to, __u32 to_size, __wsum seed", gpl: false, since: "4.6" },
+  skb_get_tunnel_opt: { id: 29, result: "long", params: "struct __sk_buff *skb, void *opt, __u32 size", gpl: false, since: "4.6" },
+  skb_set_tunnel_opt: { id: 30, result: "long", params: "struct __sk_buff *skb, void *opt, __u32 size", gpl: false, since: "4.6" },
+  skb_change_proto: { id: 31, result: "long", params: "struct __sk_buff *skb, __be16 proto, __u64 flags", gpl: false, since: "4.8" },
+  skb_change_type: { id: 32, result: "long", params: "struct __sk_buff *skb, __u32 type", gpl: false, since: "4.8" },
+  skb_under_cgroup: { id: 33, result: "long", params: "struct __sk_buff *skb, void *map, __u32 index", gpl: false, since: "4.8" },
+  get_hash_recalc: { id: 34, result: "__u32", params: "struct __sk_buff *skb", gpl: false, since: "4.8" },
+  get_current_task: { id: 35, result: "__u64", params: "void", gpl: true, since: "4.8" },
+  probe_write_user: { id: 36, result: "long", params: "void *dst, const void *src, __u32 len", gpl: true, since: "4.8" },
+  current_task_under_cgroup: { id: 37, result: "long", params: "void *map, __u32 index", gpl: false, since: "4.9" },
+  skb_change_tail: { id: 38, result: "long", params: "struct __sk_buff *skb, __u32 len, __u64 flags", gpl: false, since: "4.9" },
+  skb_pull_data: { id: 39, result: "long", params: "struct __sk_buff *skb, __u32 len", gpl: false, since: "4.9" },
+  csum_update: { id: 40, result: "__s64", params: "struct __sk_buff *skb, __wsum csum", gpl: false, since: "4.9" },
+  set_hash_invalid: { id: 41, result: "void", params: "struct __sk_buff *skb", gpl: false, since: "4.9" },
+  get_numa_node_id: { id: 42, result: "long", params: "void", gpl: false, since: "4.10" },
+  skb_change_head: { id: 43, result: "long", params: "struct __sk_buff *skb, __u32 len, __u64 flags", gpl: false, since: "4.10" },
+  xdp_adjust_head: { id: 44, result: "long", params: "struct xdp_md *xdp_md, int delta", gpl: false, since: "4.10" },
+  probe_read_str: { id: 45, result: "long", params: "void *dst, __u32 size, const void *unsafe_ptr", gpl: true, since: "4.11" },
+  get_socket_cookie: { id: 46, result: "__u64", params: "void *ctx", gpl: false, since: "4.12" },
+  get_socket_uid: { id: 47, result: "__u32", params: "struct __sk_buff *skb", gpl: false, since: "4.12" },
+  set_hash: { id: 48, result: "long", params: "struct __sk_buff *skb, __u32 hash", gpl: false, since: "4.13" },
+  setsockopt: { id: 49, result: "long", params: "void *bpf_socket, int level, int optname, void *optval, int optlen", gpl: false, since: "4.13" },
+  skb_adjust_room: { id: 50, result: "long", params: "struct __sk_buff *skb, __s32 len_diff, __u32 mode, __u64 flags", gpl: false, since: "4.13" },
+  redirect_map: { id: 51, result: "long", params: "void *map, __u32 key, __u64 flags", gpl: false, since: "4.14" },
+  sk_redirect_map: { id: 52, result: "long", params: "struct __sk_buff *skb, void *map, __u32 key, __u64 flags", gpl: false, since: "4.14" },
+  sock_map_update: { id: 53, result: "long", params: "struct bpf_sock_ops *skops, void *map, void *key, __u64 flags", gpl: false, since: "4.14" },
+  xdp_adjust_meta: { id: 54, result: "long", params: "struct xdp_md *xdp_md, int delta", gpl: false, since: "4.15" },
+  perf_event_read_value: { id: 55, result: "long", params: "void *map, __u64 flags, struct bpf_perf_event_value *buf, __u32 buf_size", gpl: true, since: "4.15" },
+  perf_prog_read_value: { id: 56, result: "long", params: "struct bpf_perf_event_data *ctx, struct bpf_perf_event_value *buf, __u32 buf_size", gpl: true, since: "4.15" },
+  getsockopt: { id: 57, result: "long", params: "void *bpf_socket, int level, int optname, void *optval, int optlen", gpl: false, since: "4.15" },
+  override_return: { id: 58, result: "long", params: "struct pt_regs *regs, __u64 rc", gpl: true, since: "4.16" },
+  sock_ops_cb_flags_set: { id: 59, result: "long", params: "struct bpf_sock_ops *bpf_sock, int argval", gpl: false, since: "4.16" },
+  msg_redirect_map: { id: 60, result: "long", params: "struct sk_msg_md *msg, void *map, __u32 key, __u64 flags", gpl: false, since: "4.17" },
+  msg_apply_bytes: { id: 61, result: "long", params: "struct sk_msg_md *msg, __u32 bytes", gpl: false, since: "4.17" },
+  msg_cork_bytes: { id: 62, result: "long", params: "struct sk_msg_md *msg, __u32 bytes", gpl: false, since: "4.17" },
+  msg_pull_data: { id: 63, result: "long", params: "struct sk_msg_md *msg, __u32 start, __u32 end, __u64 flags", gpl: false, since: "4.17" },
+  bind: { id: 64, result: "long", params: "struct bpf_sock_addr *ctx, struct sockaddr *addr, int addr_len", gpl: false, since: "4.17" },
+  xdp_adjust_tail: { id: 65, result: "long", params: "struct xdp_md *xdp_md, int delta", gpl: false, since: "4.18" },
+  skb_get_xfrm_state: { id: 66, result: "long", params: "struct __sk_buff *skb, __u32 index, struct bpf_xfrm_state *xfrm_state, __u32 size, __u64 flags", gpl: false, since: "4.18" },
+  get_stack: { id: 67, result: "long", params: "void *ctx, void *buf, __u32 size, __u64 flags", gpl: true, since: "4.18" },
+  skb_load_bytes_relative: { id: 68, result: "long", params: "const void *skb, __u32 offset, void *to, __u32 len, __u32 start_header", gpl: false, since: "4.18" },
+  fib_lookup: { id: 69, result: "long", params: "void *ctx, struct bpf_fib_lookup *params, int plen, __u32 flags", gpl: true, since: "4.18" },
+  sock_hash_update: { id: 70, result: "long", params: "struct bpf_sock_ops *skops, void *map, void *key, __u64 flags", gpl: false, since: "4.18" },
+  msg_redirect_hash: { id: 71, result: "long", params: "struct sk_msg_md *msg, void *map, void *key, __u64 flags", gpl: false, since: "4.18" },
+  sk_redirect_hash: { id: 72, result: "long", params: "struct __sk_buff *skb, void *map, void *key, __u64 flags", gpl: false, since: "4.18" },
+  lwt_push_encap: { id: 73, result: "long", params: "struct __sk_buff *skb, __u32 type, void *hdr, __u32 len", gpl: false, since: "4.18" },
+  lwt_seg6_store_bytes: { id: 74, result: "long", params: "struct __sk_buff *skb, __u32 offset, const void *from, __u32 len", gpl: false, since: "4.18" },
+  lwt_seg6_adjust_srh: { id: 75, result: "long", params: "struct __sk_buff *skb, __u32 offset, __s32 delta", gpl: false, since: "4.18" },
+  lwt_seg6_action: { id: 76, result: "long", params: "struct __sk_buff *skb, __u32 action, void *param, __u32 param_len", gpl: false, since: "4.18" },
+  rc_repeat: { id: 77, result: "long", params: "void *ctx", gpl: true, since: "4.18" },
+  rc_keydown: { id: 78, result: "long", params: "void *ctx, __u32 protocol, __u64 scancode, __u32 toggle", gpl: true, since: "4.18" },
+  skb_cgroup_id: { id: 79, result: "__u64", params: "struct __sk_buff *skb", gpl: false, since: "4.18" },
+  get_current_cgroup_id: { id: 80, result: "__u64", params: "void", gpl: false, since: "4.18" },
+  get_local_storage: { id: 81, result: "void *", params: "void *map, __u64 flags", gpl: false, since: "4.19" },
+  sk_select_reuseport: { id: 82, result: "long", params: "struct sk_reuseport_md *reuse, void *map, void *key, __u64 flags", gpl: false, since: "4.19" },
+  skb_ancestor_cgroup_id: { id: 83, result: "__u64", params: "struct __sk_buff *skb, int ancestor_level", gpl: false, since: "4.19" },
+  sk_lookup_tcp: { id: 84, result: "struct bpf_sock *", params: "void *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size, __u64 netns, __u64 flags", gpl: false, since: "4.20" },
+  sk_lookup_udp: { id: 85, result: "struct bpf_sock *", params: "void *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size, __u64 netns, __u64 flags", gpl: false, since: "4.20" },
+  sk_release: { id: 86, result: "long", params: "void *sock", gpl: false, since: "4.20" },
+  map_push_elem: { id: 87, result: "long", params: "void *map, const void *value, __u64 flags", gpl: false, since: "4.20" },
+  map_pop_elem: { id: 88, result: "long", params: "void *map, void *value", gpl: false, since: "4.20" },
+  map_peek_elem: { id: 89, result: "long", params: "void *map, void *value", gpl: false, since: "4.20" },
+  msg_push_data: { id: 90, result: "long", params: "struct sk_msg_md *msg, __u32 start, __u32 len, __u64 flags", gpl: false, since: "4.20" },
+  msg_pop_data: { id: 91, result: "long", params: "struct sk_msg_md *msg, __u32 start, __u32 len, __u64 flags", gpl: false, since: "5.0" },
+  rc_pointer_rel: { id: 92, result: "long", params: "void *ctx, __s32 rel_x, __s32 rel_y", gpl: true, since: "5.0" },
+  spin_lock: { id: 93, result: "void", params: "struct bpf_spin_lock *lock", gpl: false, since: "5.1" },
+  spin_unlock: { id: 94, result: "void", params: "struct bpf_spin_lock *lock", gpl: false, since: "5.1" },
+  sk_fullsock: { id: 95, result: "struct bpf_sock *", params: "struct bpf_sock *sk", gpl: false, since: "5.1" },
+  tcp_sock: { id: 96, result: "struct bpf_tcp_sock *", params: "struct bpf_sock *sk", gpl: false, since: "5.1" },
+  skb_ecn_set_ce: { id: 97, result: "long", params: "struct __sk_buff *skb", gpl: false, since: "5.1" },
+  get_listener_sock: { id: 98, result: "struct bpf_sock *", params: "struct bpf_sock *sk", gpl: false, since: "5.1" },
+  skc_lookup_tcp: { id: 99, result: "struct bpf_sock *", params: "void *ctx, struct bpf_sock_tuple *tuple, __u32 tuple_size, __u64 netns, __u64 flags", gpl: false, since: "5.2" },
+  tcp_check_syncookie: { id: 100, result: "long", params: "void *sk, void *iph, __u32 iph_len, struct tcphdr *th, __u32 th_len", gpl: true, since: "5.2" },
+  sysctl_get_name: { id: 101, result: "long", params: "struct bpf_sysctl *ctx, char *buf, unsigned long buf_len, __u64 flags", gpl: false, since: "5.2" },
+  sysctl_get_current_value: { id: 102, result: "long", params: "struct bpf_sysctl *ctx, char *buf, unsigned long buf_len", gpl: false, since: "5.2" },
+  sysctl_get_new_value: { id: 103, result: "long", params: "struct bpf_sysctl *ctx, char *buf, unsigned long buf_len", gpl: false, since: "5.2" },
+  sysctl_set_new_value: { id: 104, result: "long", params: "struct bpf_sysctl *ctx, const char *buf, unsigned long buf_len", gpl: false, since: "5.2" },
+  strtol: { id: 105, result: "long", params: "const char *buf, unsigned long buf_len, __u64 flags, long *res", gpl: false, since: "5.2" },
+  strtoul: { id: 106, result: "long", params: "const char *buf, unsigned long buf_len, __u64 flags, unsigned long *res", gpl: false, since: "5.2" },
+  sk_storage_get: { id: 107, result: "void *", params: "void *map, void *sk, void *value, __u64 flags", gpl: false, since: "5.2" },
+  sk_storage_delete: { id: 108, result: "long", params: "void *map, void *sk", gpl: false, since: "5.2" },
+  send_signal: { id: 109, result: "long", params: "__u32 sig", gpl: false, since: "5.3" },
+  tcp_gen_syncookie: { id: 110, result: "__s64", params: "void *sk, void *iph, __u32 iph_len, struct tcphdr *th, __u32 th_len", gpl: true, since: "5.3" },
+  skb_output: { id: 111, result: "long", params: "void *ctx, void *map, __u64 flags, void *data, __u64 size", gpl: true, since: "5.5" },
+  probe_read_user: { id: 112, result: "long", params: "void *dst, __u32 size, const void *unsafe_ptr", gpl: true, since: "5.5" },
+  probe_read_kernel: { id: 113, result: "long", params: "void *dst, __u32 size, const void *unsafe_ptr", gpl: true, since: "5.5" },
+  probe_read_user_str: { id: 114, result: "long", params: "void *dst, __u32 size, const void *unsafe_ptr", gpl: true, since: "5.5" },
+  probe_read_kernel_str: { id: 115, result: "long", params: "void *dst, __u32 size, const void *unsafe_ptr", gpl: true, since: "5.5" },
+  tcp_send_ack: { id: 116, result: "long", params: "void *tp, __u32 rcv_nxt", gpl: false, since: "5.6" },
+  send_signal_thread: { id: 117, result: "long", params: "__u32 sig", gpl: false, since: "5.6" },
+  jiffies64: { id: 118, result: "__u64", params: "void", gpl: false, since: "5.6" },
+  read_branch_records: { id: 119, result: "long", params: "struct bpf_perf_event_data *ctx, void *buf, __u32 size, __u64 flags", gpl: true, since: "5.7" },
+  get_ns_current_pid_tgid: { id: 120, result: "long", params: "__u64 dev, __u64 ino, struct bpf_pidns_info *nsdata, __u32 size", gpl: false, since: "5.7" },
+  xdp_output: { id: 121, result: "long", params: "void *ctx, void *map, __u64 flags, void *data, __u64 size", gpl: true, since: "5.7" },
+  get_netns_cookie: { id: 122, result: "__u64", params: "void *ctx", gpl: false, since: "5.7" },
+  get_current_ancestor_cgroup_id: { id: 123, result: "__u64", params: "int ancestor_level", gpl: false, since: "5.7" },
+  sk_assign: { id: 124, result: "long", params: "void *ctx, struct bpf_sock *sk, __u64 flags", gpl: false, since: "5.7" },
+  ktime_get_boot_ns: { id: 125, result: "__u64", params: "void", gpl: false, since: "5.8" },
+  seq_printf: { id: 126, result: "long", params: "struct seq_file *m, const char *fmt, __u32 fmt_size, const void *data, __u32 data_len", gpl: true, since: "5.8" },
+  seq_write: { id: 127, result: "long", params: "struct seq_file *m, const void *data, __u32 len", gpl: true, since: "5.8" },
+  sk_cgroup_id: { id: 128, result: "__u64", params: "void *sk", gpl: false, since: "5.8" },
+  sk_ancestor_cgroup_id: { id: 129, result: "__u64", params: "void *sk, int ancestor_level", gpl: false, since: "5.8" },
+  ringbuf_output: { id: 130, result: "long", params: "void *ringbuf, void *data, __u64 size, __u64 flags", gpl: false, since: "5.8" },
+  ringbuf_reserve: { id: 131, result: "void *", params: "void *ringbuf, __u64 size, __u64 flags", gpl: false, since: "5.8" },
+  ringbuf_submit: { id: 132, result: "void", params: "void *data, __u64 flags", gpl: false, since: "5.8" },
+  ringbuf_discard: { id: 133, result: "void", params: "void *data, __u64 flags", gpl: false, since: "5.8" },
+  ringbuf_query: { id: 134, result: "__u64", params: "void *ringbuf, __u64 flags", gpl: false, since: "5.8" },
+  csum_level: { id: 135, result: "long", params: "struct __sk_buff *skb, __u64 level", gpl: false, since: "5.8" },
+  skc_to_tcp6_sock: { id: 136, result: "struct tcp6_sock *", params: "void *sk", gpl: false, since: "5.9" },
+  skc_to_tcp_sock: { id: 137, result: "struct tcp_sock *", params: "void *sk", gpl: false, since: "5.9" },
+  skc_to_tcp_timewait_sock: { id: 138, result: "struct tcp_timewait_sock *", params: "void *sk", gpl: false, since: "5.9" },
+  skc_to_tcp_request_sock: { id: 139, result: "struct tcp_request_sock *", params: "void *sk", gpl: false, since: "5.9" },
+  skc_to_udp6_sock: { id: 140, result: "struct udp6_sock *", params: "void *sk", gpl: false, since: "5.9" },
+  get_task_stack: { id: 141, result: "long", params: "struct task_struct *task, void *buf, __u32 size, __u64 flags", gpl: false, since: "5.9" },
+  load_hdr_opt: { id: 142, result: "long", params: "struct bpf_sock_ops *skops, void *searchby_res, __u32 len, __u64 flags", gpl: false, since: "5.10" },
+  store_hdr_opt: { id: 143, result: "long", params: "struct bpf_sock_ops *skops, const void *from, __u32 len, __u64 flags", gpl: false, since: "5.10" },
+  reserve_hdr_opt: { id: 144, result: "long", params: "struct bpf_sock_ops *skops, __u32 len, __u64 flags", gpl: false, since: "5.10" },
+  inode_storage_get: { id: 145, result: "void *", params: "void *map, void *inode, void *value, __u64 flags", gpl: false, since: "5.10" },
+  inode_storage_delete: { id: 146, result: "int", params: "void *map, void *inode", gpl: false, since: "5.10" },
+  d_path: { id: 147, result: "long", params: "struct path *path, char *buf, __u32 sz", gpl: false, since: "5.10" },
+  copy_from_user: { id: 148, result: "long", params: "void *dst, __u32 size, const void *user_ptr", gpl: false, since: "5.10" },
+  snprintf_btf: { id: 149, result: "long", params: "char *str, __u32 str_size, struct btf_ptr *ptr, __u32 btf_ptr_size, __u64 flags", gpl: false, since: "5.10" },
+  seq_printf_btf: { id: 150, result: "long", params: "struct seq_file *m, struct btf_ptr *ptr, __u32 ptr_size, __u64 flags", gpl: true, since: "5.10" },
+  skb_cgroup_classid: { id: 151, result: "__u64", params: "struct __sk_buff *skb", gpl: false, since: "5.10" },
+  redirect_neigh: { id: 152, result: "long", params: "__u32 ifindex, struct bpf_redir_neigh *params, int plen, __u64 flags", gpl: false, since: "5.10" },
+  per_cpu_ptr: { id: 153, result: "void *", params: "const void *percpu_ptr, __u32 cpu", gpl: false, since: "5.10" },
+  this_cpu_ptr: { id: 154, result: "void *", params: "const void *percpu_ptr", gpl: false, since: "5.10" },
+  redirect_peer: { id: 155, result: "long", params: "__u32 ifindex, __u64 flags", gpl: false, since: "5.10" },
+  task_storage_get: { id: 156, result: "void *", params: "void *map, struct task_struct *task, void *value, __u64 flags", gpl: false, since: "5.11" },
+  task_storage_delete: { id: 157, result: "long", params: "void *map, struct task_struct *task", gpl: false, since: "5.11" },
+  get_current_task_btf: { id: 158, result: "struct task_struct *", params: "void", gpl: true, since: "5.11" },
+  bprm_opts_set: { id: 159, result: "long", params: "struct linux_binprm *bprm, __u64 flags", gpl: false, since: "5.11" },
+  ktime_get_coarse_ns: { id: 160, result: "__u64", params: "void", gpl: false, since: "5.11" },
+  ima_inode_hash: { id: 161, result: "long", params: "struct inode *inode, void *dst, __u32 size", gpl: false, since: "5.11" },
+  sock_from_file: { id: 162, result: "struct socket *", params: "struct file *file", gpl: false, since: "5.11" },
+  check_mtu: { id: 163, result: "long", params: "void *ctx, __u32 ifindex, __u32 *mtu_len, __s32 len_diff, __u64 flags", gpl: true, since: "5.12" },
+  for_each_map_elem: { id: 164, result: "long", params: "void *map, void *callback_fn, void *callback_ctx, __u64 flags", gpl: false, since: "5.13" },
+  snprintf: { id: 165, result: "long", params: "char *str, __u32 str_size, const char *fmt, __u64 *data, __u32 data_len", gpl: true, since: "5.13" },
+  sys_bpf: { id: 166, result: "long", params: "__u32 cmd, void *attr, __u32 attr_size", gpl: false, since: "5.14" },
+  btf_find_by_name_kind: { id: 167, result: "long", params: "char *name, int name_sz, __u32 kind, int flags", gpl: false, since: "5.14" },
+  sys_close: { id: 168, result: "long", params: "__u32 fd", gpl: false, since: "5.14" },
+  timer_init: { id: 169, result: "long", params: "struct bpf_timer *timer, void *map, __u64 flags", gpl: true, since: "5.15" },
+  timer_set_callback: { id: 170, result: "long", params: "struct bpf_timer *timer, void *callback_fn", gpl: true, since: "5.15" },
+  timer_start: { id: 171, result: "long", params: "struct bpf_timer *timer, __u64 nsecs, __u64 flags", gpl: true, since: "5.15" },
+  timer_cancel: { id: 172, result: "long", params: "struct bpf_timer *timer", gpl: true, since: "5.15" },
+  get_func_ip: { id: 173, result: "__u64", params: "void *ctx", gpl: true, since: "5.15" },
+  get_attach_cookie: { id: 174, result: "__u64", params: "void *ctx", gpl: false, since: "5.15" },
+  task_pt_regs: { id: 175, result: "long", params: "struct task_struct *task", gpl: true, since: "5.15" },
+  get_branch_snapshot: { id: 176, result: "long", params: "void *entries, __u32 size, __u64 flags", gpl: true, since: "5.16" },
+  trace_vprintk: { id: 177, result: "long", params: "const char *fmt, __u32 fmt_size, const void *data, __u32 data_len", gpl: true, since: "5.16" },
+  skc_to_unix_sock: { id: 178, result: "struct unix_sock *", params: "void *sk", gpl: false, since: "5.16" },
+  kallsyms_lookup_name: { id: 179, result: "long", params: "const char *name, int name_sz, int flags, __u64 *res", gpl: false, since: "5.16" },
+  find_vma: { id: 180, result: "long", params: "struct task_struct *task, __u64 addr, void *callback_fn, void *callback_ctx, __u64 flags", gpl: false, since: "5.17" },
+  loop: { id: 181, result: "long", params: "__u32 nr_loops, void *callback_fn, void *callback_ctx, __u64 flags", gpl: false, since: "5.17" },
+  strncmp: { id: 182, result: "long", params: "const char *s1, __u32 s1_sz, const char *s2", gpl: false, since: "5.17" },
+  get_func_arg: { id: 183, result: "long", params: "void *ctx, __u32 n, __u64 *value", gpl: false, since: "5.17" },
+  get_func_ret: { id: 184, result: "long", params: "void *ctx, __u64 *value", gpl: false, since: "5.17" },
+  get_func_arg_cnt: { id: 185, result: "long", params: "void *ctx", gpl: false, since: "5.17" },
+  get_retval: { id: 186, result: "int", params: "void", gpl: false, since: "5.18" },
+  set_retval: { id: 187, result: "int", params: "int retval", gpl: false, since: "5.18" },
+  xdp_get_buff_len: { id: 188, result: "__u64", params: "struct xdp_md *xdp_md", gpl: false, since: "5.18" },
+  xdp_load_bytes: { id: 189, result: "long", params: "struct xdp_md *xdp_md, __u32 offset, void *buf, __u32 len", gpl: false, since: "5.18" },
+  xdp_store_bytes: { id: 190, result: "long", params: "struct xdp_md *xdp_md, __u32 offset, void *buf, __u32 len", gpl: false, since: "5.18" },
+  copy_from_user_task: { id: 191, result: "long", params: "void *dst, __u32 size, const void *user_ptr, struct task_struct *tsk, __u64 flags", gpl: true, since: "5.18" },
+  skb_set_tstamp: { id: 192, result: "long", params: "struct __sk_buff *skb, __u64 tstamp, __u32 tstamp_type", gpl: false, since: "5.18" },
+  ima_file_hash: { id: 193, result: "long", params: "struct file *file, void *dst, __u32 size", gpl: false, since: "5.18" },
+  kptr_xchg: { id: 194, result: "void *", params: "void *dst, void *ptr", gpl: false, since: "5.19" },
+  map_lookup_percpu_elem: { id: 195, result: "void *", params: "void *map, const void *key, __u32 cpu", gpl: false, since: "5.19" },
+  skc_to_mptcp_sock: { id: 196, result: "struct mptcp_sock *", params: "void *sk", gpl: false, since: "5.19" },
+  dynptr_from_mem: { id: 197, result: "long", params: "void *data, __u32 size, __u64 flags, struct bpf_dynptr *ptr", gpl: false, since: "5.19" },
+  ringbuf_reserve_dynptr: { id: 198, result: "long", params: "void *ringbuf, __u32 size, __u64 flags, struct bpf_dynptr *ptr", gpl: false, since: "5.19" },
+  ringbuf_submit_dynptr: { id: 199, result: "void", params: "struct bpf_dynptr *ptr, __u64 flags", gpl: false, since: "5.19" },
+  ringbuf_discard_dynptr: { id: 200, result: "void", params: "struct bpf_dynptr *ptr, __u64 flags", gpl: false, since: "5.19" },
+  dynptr_read: { id: 201, result: "long", params: "void *dst, __u32 len, const struct bpf_dynptr *src, __u32 offset, __u64 flags", gpl: false, since: "5.19" },
+  dynptr_write: { id: 202, result: "long", params: "const struct bpf_dynptr *dst, __u32 offset, void *src, __u32 len, __u64 flags", gpl: false, since: "5.19" },
+  dynptr_data: { id: 203, result: "void *", params: "const struct bpf_dynptr *ptr, __u32 offset, __u32 len", gpl: false, since: "5.19" },
+  tcp_raw_gen_syncookie_ipv4: { id: 204, result: "__s64", params: "struct iphdr *iph, struct tcphdr *th, __u32 th_len", gpl: true, since: "6.0" },
+  tcp_raw_gen_syncookie_ipv6: { id: 205, result: "__s64", params: "struct ipv6hdr *iph, struct tcphdr *th, __u32 th_len", gpl: true, since: "6.0" },
+  tcp_raw_check_syncookie_ipv4: { id: 206, result: "long", params: "struct iphdr *iph, struct tcphdr *th", gpl: true, since: "6.0" },
+  tcp_raw_check_syncookie_ipv6: { id: 207, result: "long", params: "struct ipv6hdr *iph, struct tcphdr *th", gpl: true, since: "6.0" },
+  ktime_get_tai_ns: { id: 208, result: "__u64", params: "void", gpl: false, since: "6.1" },
+  user_ringbuf_drain: { id: 209, result: "long", params: "void *map, void *callback_fn, void *ctx, __u64 flags", gpl: false, since: "6.1" },
+  cgrp_storage_get: { id: 210, result: "void *", params: "void *map, struct cgroup *cgroup, void *value, __u64 flags", gpl: false, since: "6.2" },
+  cgrp_storage_delete: { id: 211, result: "long", params: "void *map, struct cgroup *cgroup", gpl: false, since: "6.2" },
+} as const satisfies Record<string, Helper>;
+
+/** A helper's name without `bpf_`. */
+export type HelperName = keyof typeof helpers;
+
+const names = Object.keys(helpers) as HelperName[];
+const byNumber: ReadonlyMap<number, HelperName> = new Map(names.map((name) => [helpers[name].id, name]));
+
+/**
+ * The helper that a call instruction with immediate `id` calls, by name.
+ *
+ * @returns undefined for a number that no kernel known here has
+ */
+export function helperByNumber(id: number): HelperName | undefined {
+  return byNumber.get(id);
+}
+
+/**
+ * The C declaration that makes `bpf_<name>(...)` callable: a pointer whose value is the helper's number.
+ *
+ * It ends in a semicolon. Struct types must be declared before it, at least by name, and `__u32` and its relatives
+ * (`__u8` to `__u64`, `__s32`, `__s64`, `__be16`, `__be32`, `__wsum`) defined.
+ */
+export function declareHelper(name: HelperName): string {
+  const { id, result, params }: Helper = helpers[name];
+  const returns = result.endsWith("*") ? result : `${result} `;
+  return `static ${returns}(*bpf_${name})(${params}) = (void *)${id};`;
+}

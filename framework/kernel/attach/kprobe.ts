@@ -1,0 +1,143 @@
+import { existsSync, readFileSync } from "node:fs";
+import { didYouMean, nearestNames } from "../../core/diagnostics.ts";
+import { UnsupportedError } from "../../core/errors.ts";
+import type { Scope } from "../../core/scope.ts";
+import type { AttachTarget } from "../../programs/targets.ts";
+import type { Link } from "../../runtime/types.ts";
+import { withArena } from "../../sys/arena.ts";
+import { errnoOf } from "../../sys/bpf.ts";
+import { kernelConfig, kernelFunctions, kernelRelease } from "../../sys/proc.ts";
+import { hasKprobeEvents, tracefs, tracepointId, writeKprobeEvents } from "../../sys/tracefs.ts";
+import { EVENT_SOURCES } from "../features.ts";
+import { buildLink, KernelLink } from "../kernel-link.ts";
+import { openPerfEvent, runOnEvent } from "../perf-events.ts";
+import type { KernelProgram } from "../programs.ts";
+import { cannotAttach, explainAttach } from "./attach-error.ts";
+import { attachTraceEvent } from "./tracepoint.ts";
+
+type Target = Extract<AttachTarget, { hook: "kprobe" }>;
+
+/**
+ * Runs a program at a kernel function: through the kprobe event source (since Linux 4.17), else through tracefs (since
+ * 4.1), which return probes with `maxActive` need too.
+ *
+ * @throws UnsupportedError on a kernel without kprobes
+ * @throws AttachError for a function this kernel lacks, with the nearest names, or one that may not be probed
+ */
+export function attachKprobe(program: KernelProgram, target: Target): Link {
+  if (target.atReturn && target.offset !== 0) {
+    throw cannotAttach(program, target, "a return probe has no offset");
+  }
+  const type = eventSourceType();
+  try {
+    if (type !== undefined && target.maxActive === 0) return attachEventSource(program, target, type);
+    if (canUseTracefs()) return attachThroughTracefs(program, target);
+  } catch (error) {
+    throw explain(program, target, error);
+  }
+  throw noKprobes(program, target);
+}
+
+/** The number of the kprobe event source, or undefined when the kernel has none. */
+function eventSourceType(): number | undefined {
+  const path = `${EVENT_SOURCES}/kprobe/type`;
+  return existsSync(path) ? Number(readFileSync(path, "latin1")) : undefined;
+}
+
+/** The bit of `config` that asks for a return probe, from "config:0". */
+function returnBit(): bigint {
+  const text = readFileSync(`${EVENT_SOURCES}/kprobe/format/retprobe`, "latin1");
+  return 1n << BigInt(/config:(\d+)/.exec(text)?.[1] ?? 0);
+}
+
+function attachEventSource(program: KernelProgram, target: Target, type: number): Link {
+  const label = `${target.atReturn ? "kretprobe" : "kprobe"} ${target.symbol}`;
+  return buildLink(label, (parts) =>
+    withArena((arena) => {
+      const attr = {
+        type,
+        config: target.atReturn ? returnBit() : 0n,
+        config1: arena.text(target.symbol),
+        config2: BigInt(target.offset),
+      };
+      runOnEvent(parts.own(openPerfEvent(label, { attr, cpu: 0 })), program.fd);
+      return new KernelLink(program, target, parts);
+    }),
+  );
+}
+
+function canUseTracefs(): boolean {
+  tracefs();
+  return hasKprobeEvents();
+}
+
+/** Probes in tracefs outlive the process that made them: those to remove when this one exits. */
+const alive = new Set<Link>();
+let probeCount = 0;
+
+function removeAll(): void {
+  for (const link of alive) link[Symbol.dispose]();
+}
+
+/** A link whose probe must be removed even when nobody disposes it. */
+class ProbeLink extends KernelLink {
+  constructor(program: KernelProgram, target: Target, parts: Scope) {
+    super(program, target, parts);
+    if (alive.size === 0) process.on("exit", removeAll);
+    alive.add(this);
+  }
+
+  override [Symbol.dispose](): void {
+    if (alive.delete(this) && alive.size === 0) process.off("exit", removeAll);
+    super[Symbol.dispose]();
+  }
+}
+
+function attachThroughTracefs(program: KernelProgram, target: Target): Link {
+  // The group tells whose probes these are when a killed process leaves some behind.
+  const group = `rxbpf_${process.pid}`;
+  const name = `p${probeCount++}_${target.symbol.replace(/\W/g, "_")}`.slice(0, 60);
+  const event = `${group}/${name}`;
+  return buildLink(`probe ${event}`, (parts) => {
+    writeKprobeEvents(definition(target, event));
+    parts.defer(() => writeKprobeEvents(`-:${event}`));
+    const id = tracepointId(group, name);
+    if (id === undefined) throw cannotAttach(program, target, "the kernel made no event for the probe");
+    // Owned after the probe, so closed before it: the kernel does not remove a probe in use.
+    parts.own(attachTraceEvent(program, target, { id, label: `probe ${event}` }));
+    return new ProbeLink(program, target, parts);
+  });
+}
+
+function definition(target: Target, event: string): string {
+  if (!target.atReturn) return `p:${event} ${target.symbol}+${target.offset}`;
+  return `r${target.maxActive === 0 ? "" : target.maxActive}:${event} ${target.symbol}`;
+}
+
+function explain(program: KernelProgram, target: Target, cause: unknown): unknown {
+  const errno = errnoOf(cause);
+  if (errno === "ENOENT" || errno === "EADDRNOTAVAIL") return unknownFunction(program, target, errno, cause);
+  return explainAttach({ program, target, capability: "CAP_PERFMON" }, cause, {
+    EINVAL: "the kernel does not allow a probe there",
+    EILSEQ: "the offset is not the start of an instruction",
+  });
+}
+
+function unknownFunction(program: KernelProgram, target: Target, errno: string, cause: unknown): unknown {
+  const functions = new Set(kernelFunctions());
+  if (functions.has(target.symbol)) {
+    const why = errno === "EADDRNOTAVAIL" ? "several functions have this name" : "the kernel does not allow a probe there";
+    return cannotAttach(program, target, `${why} (${errno})`, { cause });
+  }
+  const hint = didYouMean(nearestNames(target.symbol, functions));
+  return cannotAttach(program, target, "no such kernel function", { hint, cause });
+}
+
+function noKprobes(program: KernelProgram, target: Target): Error {
+  const without = kernelConfig()?.has("CONFIG_KPROBES") === false;
+  return new UnsupportedError(
+    `cannot attach "${program.spec.name}" to kprobe ${target.symbol}: this kernel (${kernelRelease()}) ` +
+      `${without ? "is built without CONFIG_KPROBES" : "has no kprobes (CONFIG_KPROBES, CONFIG_KPROBE_EVENTS)"}`,
+    { hint: "tracepoints and raw tracepoints work here" },
+  );
+}

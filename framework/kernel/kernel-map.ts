@@ -1,0 +1,262 @@
+import { mapKinds, valueBytes } from "../../maps/kinds.ts";
+import { MapError, type MapErrorCode, SyscallError, UsageError } from "../core/errors.ts";
+import { roundUp } from "../core/layout.ts";
+import type { MapSpec } from "../object/object-spec.ts";
+import type { BatchCursor, BatchMap, PopMap, RawMap, UpdateMode } from "../runtime/types.ts";
+import { BpfFailure, bpfReply } from "../sys/bpf.ts";
+import type { Fd } from "../sys/fd.ts";
+import { addressOf, lastErrno, libc, type NativeSyscall, type PinnedMemory, pinned } from "../sys/libc.ts";
+import { possibleCpus } from "../sys/proc.ts";
+import { mapBatch, mapElem } from "../uapi/bpf-attr.ts";
+import { BPF_ANY, BPF_EXIST, BPF_NOEXIST, type BpfCommand, bpfCommands } from "../uapi/constants.ts";
+
+/**
+ * A map of the running kernel.
+ *
+ * Each map keeps its key, its value and the attrs that point at them in memory of its own, encoded once: an operation
+ * copies its bytes there and makes the call, and allocates nothing.
+ */
+export class KernelMap implements RawMap {
+  readonly spec: MapSpec;
+  readonly #fd: Fd;
+  readonly #syscall: NativeSyscall;
+  readonly #bpf: number;
+  readonly #keySize: number;
+  readonly #valueSize: number;
+  readonly #memory: PinnedMemory;
+  readonly #key: Uint8Array;
+  readonly #value: Uint8Array;
+  readonly #nextKey: Uint8Array;
+  readonly #attrs: AttrAddresses;
+
+  /** Takes ownership of the descriptor. */
+  constructor(spec: MapSpec, fd: Fd) {
+    this.spec = spec;
+    this.#fd = fd;
+    const { syscall, numbers } = libc();
+    this.#syscall = syscall;
+    this.#bpf = numbers.bpf;
+    this.#keySize = spec.keySize;
+    this.#valueSize = valueBytes(spec.kind, spec.valueSize, possibleCpus().length);
+    const keyAt = ATTR_COUNT * mapElem.size;
+    const nextKeyAt = roundUp(keyAt + this.#keySize, 8);
+    const valueAt = roundUp(nextKeyAt + this.#keySize, 8);
+    this.#memory = pinned(valueAt + this.#valueSize);
+    const { address, bytes } = this.#memory;
+    this.#key = bytes.subarray(keyAt, keyAt + this.#keySize);
+    this.#nextKey = bytes.subarray(nextKeyAt, nextKeyAt + this.#keySize);
+    this.#value = bytes.subarray(valueAt, valueAt + this.#valueSize);
+    this.#attrs = writeAttrs(this.#memory, {
+      map_fd: fd.number,
+      key: this.#keySize === 0 ? 0n : BigInt(address + keyAt),
+      value: BigInt(address + valueAt),
+      nextKey: BigInt(address + nextKeyAt),
+    });
+  }
+
+  /**
+   * The descriptor, borrowed.
+   * @throws ClosedError after disposal
+   */
+  get fd(): number {
+    return this.#fd.number;
+  }
+
+  get closed(): boolean {
+    return this.#fd.closed;
+  }
+
+  lookup(key: Uint8Array, into: Uint8Array): boolean {
+    this.#setKey(key);
+    this.#checkValue(into);
+    if (this.#call(bpfCommands.BPF_MAP_LOOKUP_ELEM, this.#attrs.any) < 0) return this.#absent("BPF_MAP_LOOKUP_ELEM");
+    into.set(this.#value);
+    return true;
+  }
+
+  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode): void {
+    this.#setKey(key);
+    this.#checkValue(value);
+    this.#value.set(value);
+    if (this.#call(bpfCommands.BPF_MAP_UPDATE_ELEM, this.#attrs[mode]) < 0) throw this.#refusedUpdate(key, lastErrno());
+  }
+
+  delete(key: Uint8Array): boolean {
+    this.#setKey(key);
+    return (
+      this.#call(bpfCommands.BPF_MAP_DELETE_ELEM, this.#attrs.remove) === 0 || this.#absent("BPF_MAP_DELETE_ELEM")
+    );
+  }
+
+  nextKey(after: Uint8Array | null, into: Uint8Array): boolean {
+    if (into.length !== this.#keySize) throw this.#wrongSize("key", into.length, this.#keySize);
+    if (after !== null) this.#setKey(after);
+    const attr = after === null ? this.#attrs.first : this.#attrs.next;
+    if (this.#call(bpfCommands.BPF_MAP_GET_NEXT_KEY, attr) < 0) return this.#absent("BPF_MAP_GET_NEXT_KEY");
+    into.set(this.#nextKey);
+    return true;
+  }
+
+  /** Takes the value out; of a queue or stack the next one. False when there is none. Since Linux 4.20. */
+  protected takeValue(key: Uint8Array, into: Uint8Array): boolean {
+    this.#setKey(key);
+    this.#checkValue(into);
+    const command = "BPF_MAP_LOOKUP_AND_DELETE_ELEM";
+    if (this.#call(bpfCommands[command], this.#attrs.any) < 0) return this.#absent(command);
+    into.set(this.#value);
+    return true;
+  }
+
+  /** Bytes of a value with all its CPUs. */
+  protected get valueLength(): number {
+    return this.#valueSize;
+  }
+
+  [Symbol.dispose](): void {
+    this.#fd[Symbol.dispose]();
+  }
+
+  #call(command: number, attr: number): number {
+    // Reading the number throws when the map was closed; the attr holds a number that may be another file's by then.
+    void this.#fd.number;
+    return this.#syscall(this.#bpf, command, attr, mapElem.size, 0, 0, 0);
+  }
+
+  #setKey(key: Uint8Array): void {
+    if (key.length !== this.#keySize) throw this.#wrongSize("key", key.length, this.#keySize);
+    this.#key.set(key);
+  }
+
+  #checkValue(value: Uint8Array): void {
+    if (value.length !== this.#valueSize) throw this.#wrongSize("value", value.length, this.#valueSize);
+  }
+
+  #wrongSize(what: string, given: number, wanted: number): UsageError {
+    return new UsageError(`a ${what} of table "${this.spec.name}" takes ${wanted} bytes, not ${given}`);
+  }
+
+  /** False for a key that is not there; throws for any other failure. */
+  #absent(command: BpfCommand): false {
+    const errno = lastErrno();
+    if (errno === "ENOENT") return false;
+    throw this.#refused(command, errno);
+  }
+
+  #refusedUpdate(key: Uint8Array, errno: string): MapError {
+    const { name, maxEntries, kind } = this.spec;
+    const cause = new SyscallError("bpf(BPF_MAP_UPDATE_ELEM)", errno);
+    const fail = (code: MapErrorCode, message: string): MapError => new MapError(code, message, { cause });
+    switch (errno) {
+      case "E2BIG":
+        if (mapKinds[kind].table === "keyed" || mapKinds[kind].table === "queue") {
+          return fail("MAP_FULL", `table "${name}" is full (${maxEntries} entries)`);
+        }
+        return fail("MAP_FULL", `table "${name}" has no index ${indexOf(key)}: it has ${maxEntries} entries`);
+      case "EEXIST":
+        return fail("KEY_EXISTS", `table "${name}" has that key already`);
+      case "ENOENT":
+        return fail("KEY_MISSING", `table "${name}" does not have that key`);
+      default:
+        return this.#refused("BPF_MAP_UPDATE_ELEM", errno);
+    }
+  }
+
+  #refused(command: BpfCommand, errno: string): MapError {
+    const { name, kind } = this.spec;
+    const cause = new SyscallError(`bpf(${command})`, errno);
+    const doing = operationNames[command] ?? "use";
+    if (errno === "EPERM") {
+      return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": it is read-only`, { cause });
+    }
+    const cannot = errno === "EINVAL" || errno === "ENOTSUPP" || errno === "EOPNOTSUPP";
+    const why = cannot ? `the kernel does not allow it for ${kind} maps (${errno})` : errno;
+    return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why}`, { cause });
+  }
+}
+
+/** Addresses of the encoded attrs: one per update mode, "any" also for lookup; first and next key; delete. */
+type AttrAddresses = Readonly<Record<UpdateMode | "first" | "next" | "remove", number>>;
+
+const ATTR_COUNT = 6;
+
+/** Encodes the attrs, one after another, at the start of a map's memory. */
+function writeAttrs(
+  memory: PinnedMemory,
+  places: { readonly map_fd: number; readonly key: bigint; readonly value: bigint; readonly nextKey: bigint },
+): AttrAddresses {
+  const { map_fd, key, value, nextKey } = places;
+  const attrs = [
+    { map_fd, key, value, flags: BigInt(BPF_ANY) },
+    { map_fd, key, value, flags: BigInt(BPF_NOEXIST) },
+    { map_fd, key, value, flags: BigInt(BPF_EXIST) },
+    { map_fd, key: 0n, value: nextKey, flags: 0n },
+    { map_fd, key, value: nextKey, flags: 0n },
+    // Deleting takes no value, and the kernel refuses an attr with anything in a field it does not take.
+    { map_fd, key, value: 0n, flags: 0n },
+  ];
+  attrs.forEach((attr, index) => {
+    mapElem.write(memory.view, index * mapElem.size, attr);
+  });
+  const at = (index: number): number => memory.address + index * mapElem.size;
+  return { any: at(0), create: at(1), replace: at(2), first: at(3), next: at(4), remove: at(5) };
+}
+
+function indexOf(key: Uint8Array): string {
+  return key.length === 4
+    ? String(new DataView(key.buffer, key.byteOffset, 4).getUint32(0, true))
+    : `of ${key.length} bytes`;
+}
+
+const operationNames: Partial<Record<BpfCommand, string>> = {
+  BPF_MAP_LOOKUP_ELEM: "read from",
+  BPF_MAP_UPDATE_ELEM: "write to",
+  BPF_MAP_DELETE_ELEM: "delete from",
+  BPF_MAP_GET_NEXT_KEY: "list the keys of",
+  BPF_MAP_LOOKUP_AND_DELETE_ELEM: "take a value from",
+};
+
+/** A map that reads many entries in one call. Since Linux 5.6; per-CPU arrays since 5.13. */
+export class KernelBatchMap extends KernelMap implements BatchMap {
+  lookupBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number {
+    const { keySize, name } = this.spec;
+    if (keys.length < most * keySize || values.length < most * this.valueLength) {
+      throw new UsageError(`reading ${most} entries of table "${name}" at once needs room for as many keys and values`);
+    }
+    if (cursor.done || most === 0) return 0;
+    const after = cursor.position;
+    // Hash maps keep a 4-byte bucket number here, others a key.
+    const position = new Uint8Array(Math.max(8, keySize));
+    try {
+      const { attr } = bpfReply("BPF_MAP_LOOKUP_BATCH", mapBatch, {
+        map_fd: this.fd,
+        count: most,
+        in_batch: after === null ? 0n : addressOf(after),
+        out_batch: addressOf(position),
+        keys: addressOf(keys),
+        values: addressOf(values),
+      });
+      cursor.position = position;
+      return attr.count;
+    } catch (error) {
+      if (!(error instanceof BpfFailure)) throw error;
+      if (error.errno === "ENOENT") {
+        cursor.done = true;
+        return mapBatch.read(error.attr, 0).count;
+      }
+      const hint = error.errno === "ENOSPC" ? "read more entries at a time: a hash bucket holds more" : undefined;
+      throw new MapError("MAP_OPERATION", `cannot read table "${name}" in batches of ${most}: ${error.errno}`, {
+        hint,
+        cause: error,
+      });
+    }
+  }
+}
+
+/** A queue or stack. */
+export class KernelQueue extends KernelMap implements PopMap {
+  pop(into: Uint8Array): boolean {
+    return this.takeValue(NO_KEY, into);
+  }
+}
+
+const NO_KEY = new Uint8Array(0);

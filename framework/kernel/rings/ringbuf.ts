@@ -1,0 +1,131 @@
+import { MapError, SyscallError } from "../../core/errors.ts";
+import { Scope } from "../../core/scope.ts";
+import type { EventSource, LostCallback, RecordCallback } from "../../runtime/types.ts";
+import { duplicate, type Fd } from "../../sys/fd.ts";
+import { libc } from "../../sys/libc.ts";
+import { Mapping } from "../../sys/mmap.ts";
+import { watchReadable } from "../../sys/poller.ts";
+import { BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ } from "../../uapi/constants.ts";
+import type { KernelMap } from "../kernel-map.ts";
+
+/** Length in a record's first word, below its two bits. */
+const LENGTH_MASK = BPF_RINGBUF_DISCARD_BIT - 1;
+
+/** Records after which the kernel is told how far reading came, so that it has room to write meanwhile. */
+const RECORDS_PER_UPDATE = 512;
+
+/**
+ * A ring buffer, read where the kernel writes it (kernel/bpf/ringbuf.c).
+ *
+ * The map's pages are: the consumer position, which this reader writes; the producer position; then the data, mapped
+ * twice in a row so that a record never wraps around. Positions count bytes since the beginning; only their low 32 bits
+ * are needed to find a record, since no ring is larger.
+ */
+export class RingBuffer implements EventSource {
+  readonly #fd: Fd;
+  readonly #scope: Scope;
+  readonly #mask: number;
+  readonly #dataAt: number;
+  readonly #view: DataView;
+  /** The producer's page and the data, as words: the first is the low half of its position. */
+  readonly #words: Int32Array;
+  readonly #consumer: BigInt64Array;
+  /** Where reading stands: the low half of the position, and how often it went round 2^32. */
+  #low: number;
+  #high: number;
+  #closed = false;
+
+  /** @throws MapError when the pages cannot be mapped */
+  constructor(map: KernelMap) {
+    const { maxEntries: size, name } = map.spec;
+    const page = libc().getpagesize();
+    const label = `ring buffer "${name}"`;
+    this.#scope = new Scope(`the ${label}`);
+    try {
+      // Its own descriptor: the event loop must not be left with one that closed together with the table.
+      this.#fd = this.#scope.own(duplicate(map.fd, label));
+      const own = { length: page, offset: 0, writable: true };
+      const rest = { length: page + 2 * size, offset: page, writable: false };
+      this.#consumer = new BigInt64Array(this.#scope.own(new Mapping(this.#fd.number, label, own)).buffer, 0, 1);
+      const shared = this.#scope.own(new Mapping(this.#fd.number, label, rest)).buffer;
+      this.#words = new Int32Array(shared);
+      this.#view = new DataView(shared);
+    } catch (cause) {
+      this.#scope[Symbol.dispose]();
+      if (!(cause instanceof SyscallError)) throw cause;
+      throw new MapError("MAP_OPERATION", `cannot open ring buffer "${name}": ${cause.errno}`, { cause });
+    }
+    this.#mask = size - 1;
+    this.#dataAt = page;
+    const position = BigInt.asUintN(64, Atomics.load(this.#consumer, 0));
+    this.#low = Number(position & 0xffffffffn);
+    this.#high = Number(position >> 32n);
+  }
+
+  drain(onRecord: RecordCallback, _onLost: LostCallback, most = Number.POSITIVE_INFINITY): number {
+    let total = 0;
+    // Ends only when nothing was found after the position had been written back: the kernel wakes no reader whose
+    // position, as it sees it, is behind the record being committed.
+    for (let before = -1; before !== this.#low && total < most && !this.#closed; ) {
+      before = this.#low;
+      total += this.#drainSome(onRecord, Math.min(most - total, RECORDS_PER_UPDATE));
+    }
+    return total;
+  }
+
+  /** Hands over at most so many records, writes the position back and returns how many there were. */
+  #drainSome(onRecord: RecordCallback, most: number): number {
+    const view = this.#view;
+    const words = this.#words;
+    const mask = this.#mask;
+    const dataAt = this.#dataAt;
+    const start = this.#low;
+    let count = 0;
+    try {
+      let ready = (Atomics.load(words, 0) - start) >>> 0;
+      while (ready > 0 && count < most) {
+        const at = dataAt + (this.#low & mask);
+        const header = Atomics.load(words, at >>> 2);
+        // Bit 31: the program is still writing this record, and those behind it have to wait.
+        if (header < 0) break;
+        const length = header & LENGTH_MASK;
+        const step = (length + BPF_RINGBUF_HDR_SZ + 7) & ~7;
+        ready -= step;
+        // Moved on before the callback, so that a record whose callback throws counts as read.
+        this.#advance(step);
+        if ((header & BPF_RINGBUF_DISCARD_BIT) !== 0) continue;
+        count++;
+        onRecord(view, at + BPF_RINGBUF_HDR_SZ, length, null);
+        if (this.#closed) break;
+      }
+    } finally {
+      if (this.#low !== start && !this.#closed) this.#publish();
+    }
+    return count;
+  }
+
+  #advance(step: number): void {
+    const low = this.#low + step;
+    if (low >= 2 ** 32) this.#high++;
+    this.#low = low >>> 0;
+  }
+
+  #publish(): void {
+    Atomics.store(this.#consumer, 0, (BigInt(this.#high) << 32n) | BigInt(this.#low));
+  }
+
+  watch(onReady: () => void): () => void {
+    const stop = watchReadable(this.#fd.number, onReady);
+    const owned = { [Symbol.dispose]: stop };
+    this.#scope.own(owned);
+    return () => {
+      this.#scope.disown(owned);
+      stop();
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#scope[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,197 @@
+import { type SourcePosition, VerifierError } from "../core/errors.ts";
+import { struct, u16, u32, u8, viewOf } from "../core/layout.ts";
+import { BtfStrings } from "../object/btf-strings.ts";
+import type { ProgramSpec } from "../object/object-spec.ts";
+
+/** Numbers at the end of a log, and the remains of the machine's state: not reasons. */
+const TRAILER = /^(processed \d+ insns|verification time |stack depth |max_states|peak_states|mark_read)/;
+/** An instruction, a jump to one, a source line, a state of registers or a step of the search for one. */
+const STEP = /^(\d+: |from \d+ to |;|mark_precise:|(R\d+|fp-\d+)(_\w+)?=|caller:|callee:|returning from callee|func#)/;
+
+/** The verifier's words, on this and older kernels, and what to do about each. First match wins. */
+const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
+  [
+    /R(\d+) invalid mem access '(scalar|inv|ptr_)'?/,
+    () => "read kernel memory with bpf_probe_read_kernel(), user memory with bpf_probe_read_user()",
+  ],
+  [
+    /invalid mem access '(\w+_or_null|map_value_or_null)'|pointer arithmetic on \w+_or_null/,
+    () => "check the pointer for NULL before using it: a lookup can miss",
+  ],
+  [
+    /expected=fp|type=(scalar|inv|ctx|ptr_\w*) expected=/,
+    () => "pass a pointer to a variable on the stack or to a map's value: copy the data there first",
+  ],
+  [
+    /(?:unknown func|invalid func) (\S+)/,
+    (match) => `this kernel has no helper ${helperName(match[1]!)}, or not for this kind of program`,
+  ],
+  [
+    /program of this type cannot use helper (\S+)|helper call is not allowed/,
+    (match) => `${match[1] === undefined ? "this helper" : helperName(match[1])} is not allowed in this kind of program`,
+  ],
+  [
+    /GPL[- ](restricted|compatible)|cannot call GPL|non-GPL/i,
+    () => 'this helper is for GPL programs only: set the license to "GPL"',
+  ],
+  [
+    /combined stack size|stack size of|exceeds stack|invalid (?:variable-offset |unbounded |)(?:indirect |)(?:read |write |access )?(?:from|to) stack.*off=?-?5[2-9]\d|stack limit/,
+    () => "a program has 512 bytes of stack with all its calls: move large variables to a per-CPU array",
+  ],
+  [
+    /invalid (indirect )?(read|access) (from|to) stack|invalid read from stack/,
+    () => "initialise the whole variable, padding too: clear it with __builtin_memset() first",
+  ],
+  [
+    /back-edge|infinite loop|loop detected/,
+    () => "loops need a constant bound; before Linux 5.3 also #pragma unroll",
+  ],
+  [
+    /unbounded memory access|unbounded min value|min value is negative|min value is outside|max value is outside|outside of the allowed memory range/,
+    () => "bound the index or length first: if (n >= MAX) return 0, or n &= MAX - 1 where MAX is a power of two",
+  ],
+  [
+    /R0 !read_ok/,
+    () => "every path must return a value",
+  ],
+  [
+    /!read_ok/,
+    () => "a register is read that nothing was written to: an uninitialised variable, or one kept across a call",
+  ],
+  [
+    /invalid access to packet/,
+    () => "compare the pointer with data_end before reading the packet",
+  ],
+  [
+    /invalid bpf_context access/,
+    () => "this field of the context is not readable here, or its size or offset is wrong",
+  ],
+  [
+    /leaks addr|pointer comparison prohibited/,
+    () => "only privileged programs may keep or return kernel addresses",
+  ],
+  [
+    /too large|too many (states|instructions)|complexity|sequence of \d+ jumps/,
+    () => "the program has too many paths: shorten loops, or split it with tail calls",
+  ],
+  [
+    /Unreleased reference|reference has not been/,
+    () => "submit or discard every reserved record, and release every reference, on all paths",
+  ],
+  [
+    /unreachable insn|jump out of range|last insn is not an exit/,
+    () => "the instructions are not a complete function",
+  ],
+];
+
+/** "bpf_get_current_pid_tgid#14" without its number. */
+function helperName(text: string): string {
+  return text.replace(/#-?\d+$/, (number) => (text.startsWith("unknown") ? number : ""));
+}
+
+/** What a log says in short. */
+export interface LogSummary {
+  /** The verifier's reason: its last line that is one, with the line before when both belong together. */
+  readonly reason: string;
+  /** Lines with text that are not in `reason`. */
+  readonly leftOut: number;
+  /** The last instruction that the log mentions. */
+  readonly insn: number | undefined;
+  readonly hint: string | undefined;
+}
+
+/** Finds the reason in a verifier's log. */
+export function summarizeLog(log: string): LogSummary {
+  const lines = log.split("\n").map((line) => line.trim()).filter(Boolean);
+  const reasons = reasonLines(lines);
+  const reason = reasons.join("; ");
+  return {
+    reason,
+    leftOut: lines.length - reasons.length,
+    insn: lastInstruction(lines, reason),
+    hint: findHint(reason),
+  };
+}
+
+/** The last one or two lines that say something. */
+function reasonLines(lines: readonly string[]): readonly string[] {
+  const text = lines.filter((line) => !TRAILER.test(line));
+  const last = text.findLastIndex((line) => !STEP.test(line));
+  if (last < 0) return text.slice(-1);
+  const before = text[last - 1];
+  return before !== undefined && !STEP.test(before) ? [before, text[last]!] : [text[last]!];
+}
+
+function lastInstruction(lines: readonly string[], reason: string): number | undefined {
+  const named = /\binsn (\d+)/.exec(reason);
+  if (named !== null) return Number(named[1]);
+  const line = lines.findLast((candidate) => /^\d+: \(/.test(candidate));
+  return line === undefined ? undefined : Number.parseInt(line, 10);
+}
+
+function findHint(reason: string): string | undefined {
+  for (const [pattern, hint] of HINTS) {
+    const match = pattern.exec(reason);
+    if (match !== null) return hint(match);
+  }
+  return undefined;
+}
+
+/** `struct bpf_line_info`. */
+const bpfLineInfo = struct("bpf_line_info", { insn_off: u32, file_name_off: u32, line_off: u32, line_col: u32 });
+
+/** A place in the user's source, and the text of its line without the white space around. */
+export interface SourceLine extends SourcePosition {
+  readonly text: string;
+}
+
+/** Where an instruction came from, when the program has line records. */
+export function sourceOf(spec: ProgramSpec, insn: number): SourceLine | undefined {
+  if (spec.btf === null || spec.lineInfo.length < bpfLineInfo.size) return undefined;
+  const view = viewOf(spec.lineInfo);
+  let at = -1;
+  for (let next = 0; next + bpfLineInfo.size <= view.byteLength; next += bpfLineInfo.size) {
+    if (bpfLineInfo.read(view, next).insn_off > insn) break;
+    at = next;
+  }
+  if (at < 0) return undefined;
+  const { file_name_off, line_off, line_col } = bpfLineInfo.read(view, at);
+  const strings = stringsOf(spec.btf.bytes);
+  const line = strings.at(line_off);
+  // The low 10 bits are the column, in bytes of UTF-8; positions here count UTF-16 units.
+  const before = Buffer.from(line).subarray(0, Math.max(0, (line_col & 0x3ff) - 1));
+  return {
+    file: strings.at(file_name_off),
+    line: line_col >>> 10,
+    column: before.toString("utf8").length + 1,
+    text: line.trim(),
+  };
+}
+
+/** `struct btf_header`. */
+const btfHeader = struct("btf_header", {
+  magic: u16,
+  version: u8,
+  flags: u8,
+  hdr_len: u32,
+  type_off: u32,
+  type_len: u32,
+  str_off: u32,
+  str_len: u32,
+});
+
+function stringsOf(btf: Uint8Array): BtfStrings {
+  const { hdr_len, str_off, str_len } = btfHeader.read(viewOf(btf), 0);
+  return new BtfStrings(Buffer.from(btf.buffer, btf.byteOffset + hdr_len + str_off, str_len));
+}
+
+/** The error for a rejected program: the reason first, then the user's line; the whole log in a field. */
+export function rejection(spec: ProgramSpec, log: string, cause: unknown): VerifierError {
+  const { reason, leftOut, insn, hint } = summarizeLog(log);
+  const at = insn === undefined ? undefined : sourceOf(spec, insn);
+  const lines = leftOut === 1 ? "1 line" : `${leftOut} lines`;
+  const source = at === undefined ? "" : `\n  ${at.file}:${at.line}:${at.column}: ${at.text}`;
+  const message = `program "${spec.name}" was rejected: ${reason} (${lines} left out)${source}`;
+  const position = at === undefined ? undefined : { file: at.file, line: at.line, column: at.column };
+  return new VerifierError(message, { program: spec.name, log, at: position }, { hint, cause });
+}

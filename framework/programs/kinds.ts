@@ -1,0 +1,124 @@
+import type { AttachTarget, Hook } from "./targets.ts";
+
+/** What one kind of BPF program is. */
+export interface ProgramKind {
+  /** Number in `enum bpf_prog_type`. */
+  readonly type: number;
+  /** Number in `enum bpf_attach_type` that loading must state; 0 where the kernel ignores it. */
+  readonly attachType: number;
+  /**
+   * ELF section names of this kind, as libbpf spells them. One that ends in "/" takes the target behind it; one that
+   * ends in "+" takes it optionally.
+   */
+  readonly sections: readonly string[];
+  /** BCC's function-name prefix that attaches by itself, or null. */
+  readonly prefix: string | null;
+  /** How it attaches, or null when no attacher knows it. */
+  readonly hook: Hook | null;
+  /** The C type of the context. */
+  readonly context: string;
+  /** First mainline kernel that has it. */
+  readonly since: `${number}.${number}`;
+}
+
+const none = { attachType: 0, sections: [], prefix: null, hook: null } as const;
+
+/** Numbers as in include/uapi/linux/bpf.h; section names as in libbpf's documentation of program types. */
+export const programKinds = {
+  socket_filter: { ...none, type: 1, sections: ["socket+"], hook: "socket_filter", context: "struct __sk_buff", since: "3.19" },
+  kprobe: { ...none, type: 2, sections: ["kprobe+", "ksyscall+"], prefix: "kprobe__", hook: "kprobe", context: "struct pt_regs", since: "4.1" },
+  kretprobe: { ...none, type: 2, sections: ["kretprobe+", "kretsyscall+"], prefix: "kretprobe__", hook: "kprobe", context: "struct pt_regs", since: "4.1" },
+  uprobe: { ...none, type: 2, sections: ["uprobe+", "uretprobe+", "uprobe.s+", "uretprobe.s+", "usdt+"], context: "struct pt_regs", since: "4.3" },
+  sched_cls: { ...none, type: 3, sections: ["tc", "classifier", "tcx/"], context: "struct __sk_buff", since: "4.1" },
+  sched_act: { ...none, type: 4, sections: ["action"], context: "struct __sk_buff", since: "4.1" },
+  tracepoint: { ...none, type: 5, sections: ["tracepoint+", "tp+"], prefix: "tracepoint__", hook: "tracepoint", context: "void", since: "4.7" },
+  xdp: { ...none, type: 6, attachType: 37, sections: ["xdp", "xdp.frags"], hook: "xdp", context: "struct xdp_md", since: "4.8" },
+  perf_event: { ...none, type: 7, sections: ["perf_event"], context: "struct bpf_perf_event_data", since: "4.9" },
+  cgroup_skb: { ...none, type: 8, sections: ["cgroup/skb"], context: "struct __sk_buff", since: "4.10" },
+  cgroup_sock: { ...none, type: 9, attachType: 2, sections: ["cgroup/sock", "cgroup/sock_create"], context: "struct bpf_sock", since: "4.10" },
+  lwt_in: { ...none, type: 10, sections: ["lwt_in"], context: "struct __sk_buff", since: "4.10" },
+  lwt_out: { ...none, type: 11, sections: ["lwt_out"], context: "struct __sk_buff", since: "4.10" },
+  lwt_xmit: { ...none, type: 12, sections: ["lwt_xmit"], context: "struct __sk_buff", since: "4.10" },
+  sock_ops: { ...none, type: 13, attachType: 3, sections: ["sockops"], context: "struct bpf_sock_ops", since: "4.13" },
+  sk_skb: { ...none, type: 14, sections: ["sk_skb"], context: "struct __sk_buff", since: "4.14" },
+  cgroup_device: { ...none, type: 15, attachType: 6, sections: ["cgroup/dev"], context: "struct bpf_cgroup_dev_ctx", since: "4.15" },
+  sk_msg: { ...none, type: 16, attachType: 7, sections: ["sk_msg"], context: "struct sk_msg_md", since: "4.17" },
+  raw_tracepoint: { ...none, type: 17, sections: ["raw_tp+", "raw_tracepoint+"], prefix: "raw_tracepoint__", hook: "raw_tracepoint", context: "struct bpf_raw_tracepoint_args", since: "4.17" },
+  cgroup_sock_addr: { ...none, type: 18, context: "struct bpf_sock_addr", since: "4.17" },
+  lwt_seg6local: { ...none, type: 19, sections: ["lwt_seg6local"], context: "struct __sk_buff", since: "4.18" },
+  sk_reuseport: { ...none, type: 21, attachType: 39, sections: ["sk_reuseport"], context: "struct sk_reuseport_md", since: "4.19" },
+  flow_dissector: { ...none, type: 22, attachType: 17, sections: ["flow_dissector"], context: "struct __sk_buff", since: "4.20" },
+  cgroup_sysctl: { ...none, type: 23, attachType: 18, sections: ["cgroup/sysctl"], context: "struct bpf_sysctl", since: "5.2" },
+  raw_tracepoint_writable: { ...none, type: 24, sections: ["raw_tp.w+", "raw_tracepoint.w+"], hook: "raw_tracepoint", context: "struct bpf_raw_tracepoint_args", since: "5.2" },
+  cgroup_sockopt: { ...none, type: 25, context: "struct bpf_sockopt", since: "5.3" },
+} as const satisfies Record<string, ProgramKind>;
+
+export type ProgramKindName = keyof typeof programKinds;
+
+/** Kind names in table order. */
+export const programKindNames = Object.keys(programKinds) as ProgramKindName[];
+
+/** What a section name or a function name says about a program. */
+export interface ProgramRole {
+  readonly kind: ProgramKindName;
+  /** Where it attaches by itself, when the name says so. */
+  readonly target: AttachTarget | null;
+}
+
+/**
+ * The role a libbpf section name gives, for instance "tracepoint/sched/sched_switch" or "xdp". A number at the end
+ * ("socket1") is ignored, as older loaders did. Null for a name no kind has.
+ */
+export function roleOfSection(section: string): ProgramRole | null {
+  for (const kind of programKindNames) {
+    for (const pattern of programKinds[kind].sections) {
+      const rest = matchSection(section, pattern);
+      if (rest !== null) return { kind, target: targetOf(kind, rest) };
+    }
+  }
+  const unnumbered = section.replace(/\d+$/, "");
+  return unnumbered === section || unnumbered === "" ? null : roleOfSection(unnumbered);
+}
+
+/** What stands behind the slash ("" without one), or null when the section is not of this pattern. */
+function matchSection(section: string, pattern: string): string | null {
+  const last = pattern.at(-1);
+  const base = last === "+" || last === "/" ? pattern.slice(0, -1) : pattern;
+  if (section === base) return last === "/" ? null : "";
+  if (last === pattern.at(-1) && (last === "+" || last === "/") && section.startsWith(`${base}/`)) {
+    return section.slice(base.length + 1);
+  }
+  return null;
+}
+
+/**
+ * The role BCC's function-name prefix gives, for instance "kprobe__do_nanosleep" or
+ * "tracepoint__syscalls__sys_enter_openat". Null without one.
+ */
+export function roleOfFunction(name: string): ProgramRole | null {
+  for (const kind of programKindNames) {
+    const { prefix } = programKinds[kind];
+    if (prefix === null || !name.startsWith(prefix) || name.length === prefix.length) continue;
+    const rest = name.slice(prefix.length);
+    return { kind, target: targetOf(kind, kind === "tracepoint" ? rest.replace("__", "/") : rest) };
+  }
+  return null;
+}
+
+function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
+  if (rest === "") return null;
+  switch (programKinds[kind].hook) {
+    case "kprobe": {
+      const [symbol = "", offset = "0"] = rest.split("+");
+      return { hook: "kprobe", symbol, offset: Number(offset), atReturn: kind === "kretprobe", maxActive: 0 };
+    }
+    case "tracepoint": {
+      const [category = "", name = ""] = rest.split("/");
+      return { hook: "tracepoint", category, name };
+    }
+    case "raw_tracepoint":
+      return { hook: "raw_tracepoint", name: rest };
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,45 @@
+/** A place where a program can run. Plain data; a runtime turns it into a link. */
+export type AttachTarget =
+  | {
+      readonly hook: "kprobe";
+      /** The kernel function. */
+      readonly symbol: string;
+      /** Bytes into the function; only 0 at return. */
+      readonly offset: number;
+      readonly atReturn: boolean;
+      /** Most instances of a return probe at one time; 0 lets the kernel choose. Needs tracefs and 4.12. */
+      readonly maxActive: number;
+    }
+  | { readonly hook: "tracepoint"; readonly category: string; readonly name: string }
+  | { readonly hook: "raw_tracepoint"; readonly name: string }
+  | {
+      readonly hook: "xdp";
+      readonly device: string;
+      /** XDP_FLAGS_* of linux/if_link.h. */
+      readonly flags: number;
+    }
+  | {
+      readonly hook: "socket_filter";
+      /** The device to receive from; "" receives from all. */
+      readonly device: string;
+    };
+
+export type Hook = AttachTarget["hook"];
+
+/** A target as messages name it: "kprobe do_sys_open+0x8", "tracepoint sched:sched_switch". */
+export function describeTarget(target: AttachTarget): string {
+  switch (target.hook) {
+    case "kprobe": {
+      const offset = target.offset === 0 ? "" : `+0x${target.offset.toString(16)}`;
+      return `${target.atReturn ? "kretprobe" : "kprobe"} ${target.symbol}${offset}`;
+    }
+    case "tracepoint":
+      return `tracepoint ${target.category}:${target.name}`;
+    case "raw_tracepoint":
+      return `raw tracepoint ${target.name}`;
+    case "xdp":
+      return `XDP on ${target.device}`;
+    case "socket_filter":
+      return target.device === "" ? "a raw socket on all devices" : `a raw socket on ${target.device}`;
+  }
+}

@@ -1,0 +1,144 @@
+import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
+import type { AttachTarget } from "../programs/targets.ts";
+
+/** Whether a capability is there. "unknown" means the probe itself could not run. */
+export type Support =
+  | { readonly state: "yes" }
+  | { readonly state: "no"; readonly since: string }
+  | { readonly state: "unknown"; readonly cause: Error };
+
+/** What a runtime can be asked about. */
+export type FeatureName = "kprobe" | "tracepoint" | "raw_tracepoint" | "ringbuf" | "batch" | "xdp_link";
+
+/**
+ * A map as bytes. Keys and values have exactly the sizes in `spec`; per-CPU values are one slot per possible CPU, each
+ * padded to 8 bytes.
+ */
+export interface RawMap extends Disposable {
+  readonly spec: MapSpec;
+  /** Copies the value into `into`. Returns false when the key is absent. */
+  lookup(key: Uint8Array, into: Uint8Array): boolean;
+  /**
+   * @throws MapError KEY_EXISTS in mode "create" on a present key, KEY_MISSING in mode "replace" on an absent one,
+   * MAP_FULL when there is no room
+   */
+  update(key: Uint8Array, value: Uint8Array, mode: UpdateMode): void;
+  /** Returns false when the key was absent. */
+  delete(key: Uint8Array): boolean;
+  /**
+   * Copies the key after `after` (the first when null) into `into`. Returns false at the end. When `after` has gone
+   * meanwhile, the kernel starts again at the first key.
+   */
+  nextKey(after: Uint8Array | null, into: Uint8Array): boolean;
+}
+
+export type UpdateMode = "any" | "create" | "replace";
+
+/** A map that reads many entries in one call. */
+export interface BatchMap extends RawMap {
+  /**
+   * Fills `keys` and `values` with up to `most` entries and returns how many; `cursor.done` when the map was read to
+   * its end. Start with a new `BatchCursor`.
+   */
+  lookupBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number;
+}
+
+/** Where a batch read stands. */
+export interface BatchCursor {
+  /** The kernel's own position; null before the first call. */
+  position: Uint8Array | null;
+  done: boolean;
+}
+
+/** Whether a map reads in batches. */
+export function isBatchMap(map: RawMap): map is BatchMap {
+  return "lookupBatch" in map;
+}
+
+/** A queue or stack, whose values can be taken out. `lookup` with an empty key reads the next one and leaves it. */
+export interface PopMap extends RawMap {
+  /** Takes the next value out into `into`. Returns false when there is none. */
+  pop(into: Uint8Array): boolean;
+}
+
+/** Whether values can be taken out of a map. */
+export function isPopMap(map: RawMap): map is PopMap {
+  return "pop" in map;
+}
+
+/** A loaded program. */
+export interface Program extends Disposable {
+  readonly spec: ProgramSpec;
+  /** The kernel's descriptor, or a number of the machine's own: what a prog array stores. */
+  readonly fd: number;
+  /** The id that a prog array shows for it when read back. */
+  readonly id: number;
+}
+
+/** One attachment. Disposing it detaches. */
+export interface Link extends Disposable {
+  readonly program: Program;
+  readonly target: AttachTarget;
+}
+
+/** A raw socket that a program filters for. */
+export interface SocketLink extends Link {
+  /** The socket, non-blocking, for reading packets; closed by the link. */
+  readonly fd: number;
+}
+
+/** Whether a link is a socket to read packets from. */
+export function isSocketLink(link: Link): link is SocketLink {
+  return link.target.hook === "socket_filter" && "fd" in link;
+}
+
+/** A ring buffer or a set of perf buffers, read in place. */
+export interface EventSource extends Disposable {
+  /**
+   * Hands over records now waiting, at most `most`; returns how many. `bytes` is valid only during the call and may be
+   * the same object each time; `cpu` is null for a ring buffer. Stops at once if a callback disposes the source.
+   */
+  drain(onRecord: RecordCallback, onLost: LostCallback, most?: number): number;
+  /** Calls `onReady` when drain would find a record, until the returned function is called or the source is disposed. */
+  watch(onReady: () => void): () => void;
+}
+
+/** `view` covers the mapped pages; the record is `length` bytes at `at`. */
+export type RecordCallback = (view: DataView, at: number, length: number, cpu: number | null) => void;
+export type LostCallback = (count: number, cpu: number) => void;
+
+/** How to open a source. */
+export interface EventOptions {
+  /** Pages per CPU of a perf buffer, a power of two; ignored for a ring buffer. */
+  readonly pages: number;
+  /** Perf buffer: wake the reader after this many records. */
+  readonly wakeupEvents: number;
+}
+
+/** Where BPF objects live: the running kernel, or the in-process machine. */
+export interface Runtime extends Disposable {
+  readonly name: "kernel" | "machine";
+  /** Possible CPUs: how many slots a per-CPU value has. */
+  readonly cpuCount: number;
+  supports(feature: FeatureName): Support;
+  createMap(spec: MapSpec): RawMap;
+  /** @param maps every map the program refers to, by name */
+  loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): Program;
+  attach(program: Program, target: AttachTarget): Link;
+  /**
+   * Runs a program once on the given bytes (BPF_PROG_TEST_RUN): packet bytes for network kinds, the context for raw
+   * tracepoints. Returns the low 32 bits of r0 and the bytes afterwards.
+   */
+  testRun(program: Program, input: Uint8Array): { readonly result: number; readonly output: Uint8Array };
+  openEvents(map: RawMap, options: EventOptions): EventSource;
+  /** Lines of the trace pipe, as bytes, until disposed. */
+  openTrace(): TraceSource;
+}
+
+/** The system-wide trace pipe. */
+export interface TraceSource extends Disposable {
+  /** Text waiting now, "" when there is none. */
+  read(): string;
+  /** Calls `onReady` when text is waiting. */
+  watch(onReady: () => void): () => void;
+}

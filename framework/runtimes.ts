@@ -1,0 +1,48 @@
+import type { CompileEnvironment } from "./compile/environment.ts";
+import { PermissionError, UnsupportedError, UsageError } from "./core/errors.ts";
+import { notify } from "./core/notify.ts";
+import { kernelEnvironment, syscallPrefix } from "./kernel/environment.ts";
+import { KernelRuntime } from "./kernel/kernel-runtime.ts";
+import type { Runtime } from "./runtime/types.ts";
+
+/** Which runtime a user asks for. "auto" takes the kernel when this process may use it. */
+export type RuntimeChoice = "auto" | "kernel" | "machine";
+
+const CHOICES: readonly RuntimeChoice[] = ["auto", "kernel", "machine"];
+
+/** A runtime, and the kernel that sources for it are compiled for. */
+export interface Host {
+  readonly runtime: Runtime;
+  readonly environment: CompileEnvironment;
+  /** What comes before a system call's name in its kernel function's, for instance "__x64_sys_". */
+  readonly syscallPrefix: string;
+}
+
+/**
+ * Opens the runtime a user asks for; `RXBPF_RUNTIME` overrides the choice. Says once on stderr which one "auto" took.
+ *
+ * @throws PermissionError when the kernel is out of reach, UnsupportedError for the machine, which this version lacks
+ */
+export function openHost(choice: RuntimeChoice = "auto"): Host {
+  const wanted = process.env["RXBPF_RUNTIME"] ?? choice;
+  if (!isChoice(wanted)) {
+    throw new UsageError(`no runtime ${JSON.stringify(wanted)}`, { hint: `runtimes are ${CHOICES.join(", ")}` });
+  }
+  if (wanted === "machine") {
+    throw new UnsupportedError("the in-process machine is not part of this version", {
+      hint: 'use { runtime: "kernel" } with the privileges it needs',
+    });
+  }
+  const access = KernelRuntime.probe();
+  if (!access.ok) {
+    throw new PermissionError(`the running kernel cannot be used: ${access.reason}`, {
+      hint: "run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node)",
+    });
+  }
+  if (wanted === "auto") notify("rxbpf: using the running kernel, which this process may program");
+  return { runtime: new KernelRuntime(), environment: kernelEnvironment(), syscallPrefix: syscallPrefix() };
+}
+
+function isChoice(word: string): word is RuntimeChoice {
+  return (CHOICES as readonly string[]).includes(word);
+}

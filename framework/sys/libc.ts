@@ -1,0 +1,171 @@
+import { createRequire } from "node:module";
+import { constants } from "node:os";
+import { SyscallError, UnsupportedError } from "../core/errors.ts";
+import { littleEndian } from "../core/layout.ts";
+import { syscallNumbers } from "../uapi/constants.ts";
+
+/** Addresses and sizes are numbers here: user space ends below 2^53 on every machine this runs on. */
+type Address = number;
+
+/** `long syscall(long, ...)` with six arguments; -1 on failure, and then `lastErrno()` says why. */
+export type NativeSyscall = (
+  number: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+  e: number,
+  f: number,
+) => number;
+
+/** The functions of libc that this library calls. All return -1 on failure (`if_nametoindex` 0). */
+export interface Libc {
+  readonly numbers: { readonly bpf: number; readonly perf_event_open: number };
+  readonly syscall: NativeSyscall;
+  readonly close: (fd: number) => number;
+  readonly fcntl: (fd: number, command: number, argument: number) => number;
+  readonly ioctl: (fd: number, request: number, argument: number) => number;
+  /** Returns -1 for MAP_FAILED. */
+  readonly mmap: (at: Address, length: number, prot: number, flags: number, fd: number, offset: number) => Address;
+  readonly munmap: (at: Address, length: number) => number;
+  readonly socket: (domain: number, type: number, protocol: number) => number;
+  readonly bind: (fd: number, address: Address, length: number) => number;
+  readonly setsockopt: (fd: number, level: number, option: number, value: Address, length: number) => number;
+  readonly if_nametoindex: (name: string) => number;
+  readonly mount: (source: string, target: string, type: string, flags: number, data: Address) => number;
+  readonly setrlimit: (resource: number, limits: Address) => number;
+  readonly getpagesize: () => number;
+}
+
+/** What this file uses of koffi. */
+interface Koffi {
+  load(path: null): { func(name: string, result: string, parameters: readonly string[]): unknown };
+  address(buffer: ArrayBuffer): bigint;
+  view(address: Address, length: number): ArrayBuffer;
+  errno(): number;
+  readonly node: {
+    poll(
+      fd: number,
+      events: { readable: boolean },
+      callback: (status: number) => void,
+    ): { close(): void };
+  };
+}
+
+let koffi: Koffi | undefined;
+let table: Libc | undefined;
+
+/**
+ * The functions, loaded on first use, so that importing this module loads nothing native.
+ *
+ * @throws UnsupportedError on anything but 64-bit little-endian Linux, or when the native module does not load
+ */
+export function libc(): Libc {
+  table ??= bindAll(native());
+  return table;
+}
+
+function native(): Koffi {
+  koffi ??= loadKoffi();
+  return koffi;
+}
+
+function loadKoffi(): Koffi {
+  if (process.platform !== "linux" || !littleEndian || syscallNumbers[process.arch] === undefined) {
+    throw new UnsupportedError(
+      `the kernel runtime needs 64-bit little-endian Linux; this is ${process.platform} on ${process.arch}`,
+      { hint: 'use { runtime: "machine" }' },
+    );
+  }
+  try {
+    return createRequire(import.meta.url)("koffi") as Koffi;
+  } catch (cause) {
+    throw new UnsupportedError("cannot load koffi, which makes the system calls", {
+      hint: 'install it with "npm install koffi", or use { runtime: "machine" }',
+      cause,
+    });
+  }
+}
+
+function bindAll(from: Koffi): Libc {
+  const library = from.load(null);
+  const bind = <F>(name: string, result: string, parameters: readonly string[]): F =>
+    library.func(name, result, parameters) as F;
+  const seven = ["int64", "int64", "int64", "int64", "int64", "int64", "int64"];
+  return {
+    numbers: syscallNumbers[process.arch]!,
+    syscall: bind("syscall", "int64", seven),
+    close: bind("close", "int", ["int"]),
+    fcntl: bind("fcntl", "int", ["int", "int", "int64"]),
+    ioctl: bind("ioctl", "int", ["int", "uint64", "int64"]),
+    mmap: bind("mmap", "int64", ["int64", "int64", "int", "int", "int", "int64"]),
+    munmap: bind("munmap", "int", ["int64", "int64"]),
+    socket: bind("socket", "int", ["int", "int", "int"]),
+    bind: bind("bind", "int", ["int", "int64", "uint32"]),
+    setsockopt: bind("setsockopt", "int", ["int", "int", "int", "int64", "uint32"]),
+    if_nametoindex: bind("if_nametoindex", "uint32", ["str"]),
+    mount: bind("mount", "int", ["str", "str", "str", "uint64", "int64"]),
+    setrlimit: bind("setrlimit", "int", ["int", "int64"]),
+    getpagesize: bind("getpagesize", "int", []),
+  };
+}
+
+const errnoNames = new Map<number, string>(
+  Object.entries(constants.errno).map(([name, number]) => [number, name]),
+);
+// The kernel's own number leaks out of bpf(2); user space headers do not have it. EAGAIN shares 11 with EWOULDBLOCK.
+errnoNames.set(524, "ENOTSUPP").set(constants.errno.EAGAIN, "EAGAIN").set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
+
+/** Why the last call failed, for instance "EINVAL". Only meaningful right after a failure. */
+export function lastErrno(): string {
+  const number = native().errno();
+  return errnoNames.get(number) ?? `errno ${number}`;
+}
+
+/** Passes a result through, or throws for -1. */
+export function checked(call: string, result: number): number {
+  if (result < 0) throw new SyscallError(call, lastErrno());
+  return result;
+}
+
+/** Zeroed memory at an address that stays the same as long as the object is referenced. */
+export interface PinnedMemory {
+  readonly address: Address;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+}
+
+/**
+ * Memory whose address may be handed to the kernel. An ArrayBuffer's bytes live outside the garbage-collected heap and
+ * never move, unlike those of a small typed array; collecting the object frees them.
+ */
+export function pinned(size: number): PinnedMemory {
+  const buffer = new ArrayBuffer(Math.max(size, 1));
+  return {
+    address: Number(native().address(buffer)),
+    bytes: new Uint8Array(buffer),
+    view: new DataView(buffer),
+  };
+}
+
+/** The address of a caller's bytes, for one call: the caller must keep them until it returns. */
+export function addressOf(bytes: Uint8Array): bigint {
+  // Touching `buffer` moves the bytes of a small typed array out of the garbage-collected heap, for good.
+  return native().address(bytes.buffer as ArrayBuffer) + BigInt(bytes.byteOffset);
+}
+
+/** The bytes at an address, without a copy. Only for `mmap.ts`, which knows how long they stay mapped. */
+export function memoryAt(address: Address, length: number): ArrayBuffer {
+  return native().view(address, length);
+}
+
+/**
+ * Asks libuv, Node's own event loop, to call back whenever a descriptor is readable. The callback runs outside of
+ * Node's callback scope: it must only schedule.
+ *
+ * @returns stops it; until then the process stays alive
+ */
+export function whenReadable(fd: number, callback: () => void): () => void {
+  const handle = native().node.poll(fd, { readable: true }, callback);
+  return () => handle.close();
+}

@@ -1,0 +1,34 @@
+import { whenReadable } from "./libc.ts";
+
+/** Keeps the native handles from being collected while they are watched. */
+const watchers = new Set<() => void>();
+
+/** How many descriptors are watched now. */
+export function watcherCount(): number {
+  return watchers.size;
+}
+
+/**
+ * Calls `onReady` whenever a descriptor is readable, until the returned function is called.
+ *
+ * Level-triggered: what a callback leaves unread makes it run again. Descriptors join the event loop that Node already
+ * has, so nothing waits in a thread, and the process stays alive exactly while something is watched. The callback runs
+ * as an immediate: promises it settles and errors it throws behave as anywhere else. Stop before closing the
+ * descriptor.
+ */
+export function watchReadable(fd: number, onReady: () => void): () => void {
+  let scheduled: NodeJS.Immediate | undefined;
+  const close = whenReadable(fd, () => {
+    scheduled ??= setImmediate(() => {
+      scheduled = undefined;
+      onReady();
+    });
+  });
+  const stop = (): void => {
+    if (!watchers.delete(stop)) return;
+    clearImmediate(scheduled);
+    close();
+  };
+  watchers.add(stop);
+  return stop;
+}

@@ -1,0 +1,88 @@
+/** Numbers of `enum bpf_cmd` (linux/bpf.h), by name so that messages can say which call failed. */
+export const bpfCommands = {
+  BPF_MAP_CREATE: 0,
+  BPF_MAP_LOOKUP_ELEM: 1,
+  BPF_MAP_UPDATE_ELEM: 2,
+  BPF_MAP_DELETE_ELEM: 3,
+  BPF_MAP_GET_NEXT_KEY: 4,
+  BPF_PROG_LOAD: 5,
+  BPF_PROG_TEST_RUN: 10,
+  BPF_PROG_GET_NEXT_ID: 11,
+  BPF_MAP_GET_NEXT_ID: 12,
+  BPF_OBJ_GET_INFO_BY_FD: 15,
+  BPF_RAW_TRACEPOINT_OPEN: 17,
+  BPF_BTF_LOAD: 18,
+  BPF_MAP_LOOKUP_AND_DELETE_ELEM: 21,
+  BPF_MAP_FREEZE: 22,
+  BPF_BTF_GET_NEXT_ID: 23,
+  BPF_MAP_LOOKUP_BATCH: 24,
+  BPF_LINK_CREATE: 28,
+  BPF_LINK_GET_NEXT_ID: 31,
+} as const;
+
+/** A command of bpf(2). */
+export type BpfCommand = keyof typeof bpfCommands;
+
+/** Numbers of the system calls that libc has no function for, by Node's `process.arch`. Little-endian 64-bit only. */
+export const syscallNumbers: Readonly<Record<string, { readonly bpf: number; readonly perf_event_open: number }>> = {
+  x64: { bpf: 321, perf_event_open: 298 },
+  arm64: { bpf: 280, perf_event_open: 241 },
+  riscv64: { bpf: 280, perf_event_open: 241 },
+  loong64: { bpf: 280, perf_event_open: 241 },
+};
+
+/** `flags` of BPF_MAP_UPDATE_ELEM. */
+export const BPF_ANY = 0;
+export const BPF_NOEXIST = 1;
+export const BPF_EXIST = 2;
+
+/** `map_flags`: programs may only read the map. Since Linux 5.2. */
+export const BPF_F_RDONLY_PROG = 0x80;
+
+/** `src_reg` of a wide load: the immediate is a map's descriptor. */
+export const BPF_PSEUDO_MAP_FD = 1;
+/** `src_reg` of a wide load: the address of a byte inside the only value of a map. Since Linux 5.2. */
+export const BPF_PSEUDO_MAP_VALUE = 2;
+/** Opcode of the wide load, `BPF_LD | BPF_IMM | BPF_DW`. */
+export const BPF_LD_IMM64 = 0x18;
+
+/** Longest map or program name, without its NUL (BPF_OBJ_NAME_LEN - 1). */
+export const BPF_NAME_MAX = 15;
+
+/** `enum bpf_attach_type`. */
+export const BPF_XDP = 37;
+
+/** Bit in the length word of a ring buffer record: not to be read. */
+export const BPF_RINGBUF_DISCARD_BIT = 0x40000000;
+/** Bytes before each ring buffer record. */
+export const BPF_RINGBUF_HDR_SZ = 8;
+
+/** What XDP links take of XDP_FLAGS_* (linux/if_link.h): the generic, driver and hardware modes. */
+export const XDP_FLAGS_MODES = 0x2 | 0x4 | 0x8;
+/** XDP_FLAGS_UPDATE_IF_NOEXIST: links never replace another program, so it is their only behaviour anyway. */
+export const XDP_FLAGS_UPDATE_IF_NOEXIST = 0x1;
+
+/** Duplicate to any free number, closed on exec. */
+export const F_DUPFD_CLOEXEC = 1030;
+
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
+export const MAP_PRIVATE = 2;
+export const MAP_FIXED = 0x10;
+export const MAP_ANONYMOUS = 0x20;
+export const MAP_NORESERVE = 0x4000;
+
+export const AF_PACKET = 17;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+export const ETH_P_ALL = 3;
+export const SOL_SOCKET = 1;
+export const SO_ATTACH_BPF = 50;
+
+/** `resource` of setrlimit for locked memory, on the architectures above. */
+export const RLIMIT_MEMLOCK = 8;
+
+/** `f_type` of statfs for tracefs (linux/magic.h). */
+export const TRACEFS_MAGIC = 0x74726163;

@@ -1,0 +1,82 @@
+import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
+import { LayoutError } from "../../framework/core/errors.ts";
+import { type Codec, show } from "../../framework/core/layout.ts";
+import { atField } from "./field-path.ts";
+import { compileReader, type InlineCodec, sourceOf } from "./inline-codec.ts";
+
+/** One member of a record, at the offset BTF gives it. */
+export interface Field {
+  readonly name: string;
+  /** Bytes from the record's start. */
+  readonly offset: number;
+  readonly codec: Codec<unknown>;
+}
+
+/** What a struct or union reads as. */
+export type RecordValue = Record<string, unknown>;
+
+/** Records with more fields than this are called, not put in line, by the records around them. */
+const mostInlined = 16;
+
+/**
+ * A struct or union: an object with one property per field, always in the same order.
+ *
+ * Fields left out in writing, or undefined, are zero, and so is padding. Fields of a union overlap: reading gives all of
+ * them, writing applies those given in declaration order, so give one.
+ *
+ * The reader is generated code, made at the first read: one object literal over direct DataView calls, which is several
+ * times faster than a loop over the fields.
+ */
+export function recordCodec(
+  what: string,
+  layout: { readonly size: number; readonly align: number; readonly fields: readonly Field[] },
+): InlineCodec<RecordValue> {
+  const { size, align, fields } = layout;
+  const names = new Set(fields.map((field) => field.name));
+  const literal = (at: string, bind: (value: unknown) => string): string => {
+    const members = fields.map(
+      (field) => `[${JSON.stringify(field.name)}]: ${sourceOf(field.codec, plus(at, field.offset), bind)}`,
+    );
+    return `{ ${members.join(", ")} }`;
+  };
+  let reader: ((view: DataView, at: number) => RecordValue) | undefined;
+  const codec: InlineCodec<RecordValue> = {
+    size,
+    align,
+    read(view, at) {
+      reader ??= compileReader<RecordValue>((bind) => literal("at", bind));
+      return reader(view, at);
+    },
+    write(view, at, value) {
+      checkNames(what, value, names);
+      new Uint8Array(view.buffer, view.byteOffset + at, size).fill(0);
+      for (const { name, offset, codec: member } of fields) {
+        const item = Object.hasOwn(value, name) ? value[name] : undefined;
+        if (item === undefined) continue;
+        try {
+          member.write(view, at + offset, item);
+        } catch (error) {
+          throw atField(name, error);
+        }
+      }
+    },
+    source: (at, bind) =>
+      fields.length > mostInlined ? `${bind(codec)}.read(view, ${at})` : literal(at, bind),
+  };
+  return codec;
+}
+
+function plus(at: string, offset: number): string {
+  return offset === 0 ? at : `${at} + ${offset}`;
+}
+
+function checkNames(what: string, value: RecordValue, names: ReadonlySet<string>): void {
+  if (typeof value !== "object" || value === null || Array.isArray(value) || ArrayBuffer.isView(value)) {
+    throw new LayoutError(`must be an object with the fields of ${what}, not ${show(value)}`);
+  }
+  for (const name of Object.keys(value)) {
+    if (names.has(name)) continue;
+    const hint = didYouMean(nearestNames(name, names)) ?? `fields are ${[...names].join(", ")}`;
+    throw atField(name, new LayoutError(`is not a field of ${what}`, { hint }));
+  }
+}

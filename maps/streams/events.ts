@@ -1,0 +1,90 @@
+import { Observable, type Subscriber } from "rxjs";
+import type { RecordDecoder } from "../tables/event-decoder.ts";
+import type { EventFeed, RecordListener } from "../tables/event-feed.ts";
+import type { Loss, Losses } from "../tables/losses.ts";
+import type { EventStreamOptions } from "../tables/stream-factory.ts";
+import { until } from "./signal.ts";
+
+/**
+ * Events as they come, decoded.
+ *
+ * Hot: all subscribers of a table share its one reader, which the first one starts and the last one stops. Every
+ * subscriber decodes for itself, so that a record that does not fit ends only the streams that meet it, and nobody can
+ * change another's event. Decoding comes before `next`, so no subscriber ever holds the buffer's memory.
+ *
+ * Completes when the table is closed or the signal aborted.
+ */
+export function eventStream<T>(
+  feed: EventFeed,
+  decode: RecordDecoder<T>,
+  options: EventStreamOptions,
+): Observable<T> {
+  const stream = new Observable<T>((subscriber) => {
+    listen(feed, subscriber, options, {
+      record(view, at, length) {
+        let event: T;
+        try {
+          event = decode(view, at, length);
+        } catch (error) {
+          subscriber.error(error);
+          return;
+        }
+        subscriber.next(event);
+      },
+    });
+  });
+  return until(stream, options.signal);
+}
+
+/** The same events in arrays: what was waiting each time the buffer was read, at most one turn's worth. */
+export function eventBatches<T>(
+  feed: EventFeed,
+  decode: RecordDecoder<T>,
+  options: EventStreamOptions,
+): Observable<readonly T[]> {
+  const stream = new Observable<readonly T[]>((subscriber) => {
+    let batch: T[] = [];
+    const hand = (): void => {
+      if (batch.length === 0) return;
+      const full = batch;
+      batch = [];
+      subscriber.next(full);
+    };
+    listen(feed, subscriber, options, {
+      record(view, at, length) {
+        if (subscriber.closed) return;
+        try {
+          batch.push(decode(view, at, length));
+        } catch (error) {
+          hand();
+          subscriber.error(error);
+        }
+      },
+      drained: hand,
+    });
+  });
+  return until(stream, options.signal);
+}
+
+/** Losses as they are noticed. */
+export function lossStream(losses: Losses): Observable<Loss> {
+  return new Observable<Loss>((subscriber) => losses.listen((loss) => subscriber.next(loss)));
+}
+
+function listen(
+  feed: EventFeed,
+  subscriber: Subscriber<never>,
+  options: EventStreamOptions,
+  listener: Pick<RecordListener, "record" | "drained">,
+): void {
+  const { pages, wakeupEvents } = options;
+  const stop = feed.listen(
+    {
+      ...listener,
+      failed: (error) => subscriber.error(error),
+      closed: () => subscriber.complete(),
+    },
+    { pages, wakeupEvents, mode: "push" },
+  );
+  subscriber.add(stop);
+}

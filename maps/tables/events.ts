@@ -1,0 +1,209 @@
+import type { Observable } from "rxjs";
+import { UsageError } from "../../framework/core/errors.ts";
+import { viewOf } from "../../framework/core/layout.ts";
+import type { EventOptions, EventSource } from "../../framework/runtime/types.ts";
+import type { BufferGroup } from "./buffers.ts";
+import type { RecordDecoder } from "./event-decoder.ts";
+import { EventFeed } from "./event-feed.ts";
+import { type Loss, Losses } from "./losses.ts";
+import type { EventStreamOptions } from "./stream-factory.ts";
+import { Table, type TableParts } from "./table.ts";
+
+/** What a table of events is made of. */
+export interface EventParts<T> extends TableParts {
+  readonly decode: RecordDecoder<T>;
+  readonly openEvents: (options: EventOptions) => EventSource;
+  /** The groups that BCC's poll methods work on. */
+  readonly buffers: EventBuffers;
+  /** Ring buffers: records dropped so far, one total per CPU; the kernel does not count them. */
+  readonly drops?: (() => readonly bigint[]) | undefined;
+}
+
+/** A BPF object's buffers that were opened with callbacks. */
+export interface EventBuffers {
+  readonly perf: BufferGroup;
+  readonly ring: BufferGroup;
+}
+
+/** `data` is a copy that `event` decodes; `size` its length. */
+export type PerfCallback = (cpu: number, data: Uint8Array, size: number) => void;
+export type RingCallback<C> = (ctx: C, data: Uint8Array, size: number) => void;
+
+/** Named as in BCC. */
+export interface PerfBufferOptions {
+  /** Pages per CPU, a power of two; 8 by default. */
+  readonly page_cnt?: number | undefined;
+  /** Called with the number of records lost. Without it losses are printed to stderr. */
+  readonly lost_cb?: ((count: number) => void) | undefined;
+  /** Wake this process after so many records; 1 by default. */
+  readonly wakeup_events?: number | undefined;
+}
+
+/**
+ * A table that programs send records through: a perf event array (Linux 4.4) or a ring buffer (5.8).
+ *
+ * All its readers share one buffer, which is opened for the first and closed with the last: a stream's reader comes and
+ * goes with its subscribers, a callback's stays until the BPF object is closed.
+ */
+export class EventTable<T> extends Table {
+  readonly #decode: RecordDecoder<T>;
+  readonly #losses = new Losses();
+  readonly #feed: EventFeed;
+  readonly #buffers: EventBuffers;
+
+  constructor(parts: EventParts<T>) {
+    super(parts);
+    this.#decode = parts.decode;
+    this.#buffers = parts.buffers;
+    this.#feed = new EventFeed(this.name, {
+      open: (options) => {
+        this.assertOpen();
+        return parts.openEvents(options);
+      },
+      losses: this.#losses,
+      drops: parts.drops,
+    });
+    parts.scope.own(this.#losses);
+    parts.scope.own(this.#feed);
+  }
+
+  /**
+   * Decodes a record's bytes.
+   * @throws LayoutError when they are too few for the type
+   */
+  event(data: Uint8Array): T {
+    return this.#decode(viewOf(data), 0, data.length);
+  }
+
+  /**
+   * Events as they come, decoded. Reading starts with the first subscriber and stops with the last; a record that does
+   * not fit its type ends the stream with a LayoutError. Each subscriber gets objects of its own.
+   */
+  events<E = T>(options: EventStreamOptions = {}): Observable<E> {
+    return this.streams.events(
+      this.#feed,
+      this.#decode as RecordDecoder<unknown> as RecordDecoder<E>,
+      checked(options),
+    );
+  }
+
+  /** The same events, one array for each time the buffer was read: for work that is cheaper in bulk. */
+  eventBatches<E = T>(options: EventStreamOptions = {}): Observable<readonly E[]> {
+    return this.streams.batches(
+      this.#feed,
+      this.#decode as RecordDecoder<unknown> as RecordDecoder<E>,
+      checked(options),
+    );
+  }
+
+  /** Losses from now on. Listening does not open the buffer, but somebody who listens stops the printing to stderr. */
+  get lost(): Observable<Loss> {
+    return this.streams.losses(this.#losses);
+  }
+
+  /** Records lost since the table was made, as far as the readers have noticed. */
+  get lostTotal(): number {
+    return this.#losses.total;
+  }
+
+  /**
+   * Opens a perf buffer on each CPU. The callback is called from `perf_buffer_poll` and `perf_buffer_consume`, and may
+   * pass `data` on: it is a copy.
+   */
+  open_perf_buffer(callback: PerfCallback, options: PerfBufferOptions = {}): void {
+    this.#assertKind("perf_event_array", "open_perf_buffer", "open_ring_buffer(callback)");
+    const { page_cnt, lost_cb, wakeup_events } = options;
+    const sizes = checked({ pages: page_cnt, wakeupEvents: wakeup_events });
+    this.#openPulled(this.#buffers.perf, sizes, (data, cpu) => callback(cpu ?? 0, data, data.length));
+    if (lost_cb !== undefined) this.#losses.listen((loss) => lost_cb(loss.count));
+  }
+
+  /**
+   * Opens the ring buffer. The callback is called from `ring_buffer_poll` and `ring_buffer_consume`, with `ctx` as its
+   * first argument, and may pass `data` on: it is a copy.
+   */
+  open_ring_buffer(callback: RingCallback<undefined>): void;
+  open_ring_buffer<C>(callback: RingCallback<C>, ctx: C): void;
+  open_ring_buffer<C>(callback: RingCallback<C | undefined>, ctx?: C): void {
+    this.#assertKind("ringbuf", "open_ring_buffer", "open_perf_buffer(callback)");
+    this.#openPulled(this.#buffers.ring, {}, (data) => callback(ctx, data, data.length));
+  }
+
+  #openPulled(
+    group: BufferGroup,
+    sizes: EventStreamOptions,
+    deliver: (data: Uint8Array, cpu: number | null) => void,
+  ): void {
+    this.assertOpen();
+    const buffer = new PulledReader(this.#feed, deliver);
+    buffer.start(sizes);
+    group.add(buffer);
+  }
+
+  #assertKind(kind: "perf_event_array" | "ringbuf", method: string, instead: string): void {
+    if (this.kind === kind) return;
+    throw new UsageError(`${method} on "${this.name}": it is a ${this.kind}`, { hint: `use ${instead}` });
+  }
+}
+
+/** A callback reader of a feed. Only those who consume may get its exceptions; others' are kept for the next consume. */
+class PulledReader {
+  readonly #feed: EventFeed;
+  readonly #deliver: (data: Uint8Array, cpu: number | null) => void;
+  #isConsuming = false;
+  #failures: unknown[] = [];
+
+  constructor(feed: EventFeed, deliver: (data: Uint8Array, cpu: number | null) => void) {
+    this.#feed = feed;
+    this.#deliver = deliver;
+  }
+
+  start(sizes: EventStreamOptions): void {
+    const keep = (error: unknown): void => {
+      this.#failures.push(error);
+    };
+    this.#feed.listen(
+      {
+        record: (view, at, length, cpu) => {
+          const data = new Uint8Array(view.buffer, view.byteOffset + at, length).slice();
+          if (this.#isConsuming) return this.#deliver(data, cpu);
+          try {
+            this.#deliver(data, cpu);
+          } catch (error) {
+            keep(error);
+          }
+        },
+        failed: keep,
+        closed: () => {},
+      },
+      { ...sizes, mode: "pull" },
+    );
+  }
+
+  consume(most?: number): number {
+    if (this.#failures.length > 0) throw this.#failures.shift();
+    this.#isConsuming = true;
+    try {
+      return this.#feed.consume(most);
+    } finally {
+      this.#isConsuming = false;
+    }
+  }
+
+  watch(onReady: () => void): () => void {
+    return this.#feed.watch(onReady);
+  }
+}
+
+function checked(options: EventStreamOptions): EventStreamOptions {
+  const { pages, wakeupEvents } = options;
+  if (pages !== undefined && !(Number.isInteger(pages) && pages > 0 && Number.isInteger(Math.log2(pages)))) {
+    throw new UsageError(`a perf buffer's pages must be a power of two, not ${pages}`);
+  }
+  if (wakeupEvents !== undefined && !(Number.isInteger(wakeupEvents) && wakeupEvents > 0)) {
+    throw new UsageError(
+      `a perf buffer wakes up after a whole number of records from 1, not ${wakeupEvents}`,
+    );
+  }
+  return options;
+}

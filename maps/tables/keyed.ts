@@ -1,0 +1,381 @@
+import type { Observable } from "rxjs";
+import { MapError, UnsupportedError, UsageError } from "../../framework/core/errors.ts";
+import { type Codec, viewOf } from "../../framework/core/layout.ts";
+import { type BatchCursor, type BatchMap, isBatchMap } from "../../framework/runtime/types.ts";
+import { type HistogramForm, type HistogramOptions, histogramText } from "../histogram.ts";
+import { mapKinds } from "../kinds.ts";
+import type { Change, EntrySource, PeriodOptions } from "./stream-factory.ts";
+import { type Bytes, bytesOf, Table, type TableParts } from "./table.ts";
+
+/** What a table with keys is made of. */
+export interface KeyedParts<K, V> extends TableParts {
+  readonly key: Codec<K>;
+  /** For a per-CPU map: all CPUs' values. */
+  readonly value: Codec<V>;
+}
+
+/** Bytes of one batch read: large enough that the system call's cost disappears. */
+const batchBytes = 1 << 18;
+/** Where a map names no size (cgroup storage), a walk stops here. */
+const mostWithoutSize = 1 << 20;
+
+type EntryVisitor = (keys: Bytes, keyAt: number, values: Bytes, valueAt: number) => void;
+
+/** One CPU's value. */
+export type PerCpuItem<V> = V extends readonly (infer T)[] ? T : never;
+
+/**
+ * A table of keys and values: the protocol of a JavaScript Map, and BCC's methods.
+ *
+ * Per-CPU tables are of this class too: their values are arrays with one item per possible CPU.
+ *
+ * Programs go on writing while a table is read. A walk meets entries that were there all the time; when the key it
+ * stands on is deleted, the kernel starts again at the first, so keys may come twice, and a walk stops after
+ * `max_entries` keys. Maps with batch reading are read in batches, which are consistent within a hash bucket.
+ */
+export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
+  readonly #key: Codec<K>;
+  readonly #value: Codec<V>;
+  readonly #keyBytes: Bytes;
+  readonly #valueBytes: Bytes;
+  #batches = true;
+
+  constructor(parts: KeyedParts<K, V>) {
+    super(parts);
+    this.#key = parts.key;
+    this.#value = parts.value;
+    this.#keyBytes = bytesOf(parts.key.size);
+    this.#valueBytes = bytesOf(parts.value.size);
+  }
+
+  /** The value, or undefined when the key is absent. */
+  get(key: K): V | undefined {
+    const { raw } = this;
+    if (!raw.lookup(this.#encodedKey(key), this.#valueBytes.bytes)) return undefined;
+    return this.#value.read(this.#valueBytes.view, 0);
+  }
+
+  /**
+   * Writes the value, whether or not the key is there. Fields of a struct that are left out become zero.
+   * @throws MapError MAP_FULL when there is no room; LayoutError when key or value does not fit its type
+   */
+  set(key: K, value: V): this {
+    const { raw } = this;
+    raw.update(this.#encodedKey(key), this.encode(this.#value, value, this.#valueBytes, "value"), "any");
+    return this;
+  }
+
+  has(key: K): boolean {
+    const { raw } = this;
+    return raw.lookup(this.#encodedKey(key), this.#valueBytes.bytes);
+  }
+
+  /** Returns false when the key was absent. */
+  delete(key: K): boolean {
+    const { raw } = this;
+    return raw.delete(this.#encodedKey(key));
+  }
+
+  /** Counts the keys by walking over them. */
+  get size(): number {
+    let count = 0;
+    for (const _ of this.walk()) count++;
+    return count;
+  }
+
+  [Symbol.iterator](): Generator<[K, V]> {
+    return this.iteritems();
+  }
+
+  entries(): Generator<[K, V]> {
+    return this.iteritems();
+  }
+
+  forEach(callback: (value: V, key: K, table: this) => void): void {
+    for (const [key, value] of this.items()) callback(value, key, this);
+  }
+
+  *keys(): Generator<K> {
+    for (const key of this.walk()) yield this.decodeKey(key);
+  }
+
+  /** All entries as they are now, as an array. */
+  items(): [K, V][] {
+    const items: [K, V][] = [];
+    this.#scan((keys, keyAt, values, valueAt) => {
+      items.push([this.#key.read(keys.view, keyAt), this.#value.read(values.view, valueAt)]);
+    });
+    return items;
+  }
+
+  /** All values as they are now, as an array. */
+  values(): V[] {
+    const values: V[] = [];
+    this.#scan((_keys, _keyAt, found, at) => values.push(this.#value.read(found.view, at)));
+    return values;
+  }
+
+  /** Entries one by one, each looked up when the loop comes to it; keys that vanish meanwhile are left out. */
+  *iteritems(): Generator<[K, V]> {
+    const value = bytesOf(this.#value.size);
+    for (const key of this.walk()) {
+      if (this.raw.lookup(key, value.bytes)) yield [this.decodeKey(key), this.#value.read(value.view, 0)];
+    }
+  }
+
+  *itervalues(): Generator<V> {
+    for (const [, value] of this.iteritems()) yield value;
+  }
+
+  /** Deletes every key that is there when it starts. */
+  clear(): void {
+    for (const key of this.#allKeys()) this.raw.delete(key);
+  }
+
+  /** Makes every value zero and keeps the keys. A key that a program deletes meanwhile stays deleted. */
+  zero(): void {
+    const zeros = new Uint8Array(this.#value.size);
+    for (const key of this.#allKeys()) {
+      try {
+        this.raw.update(key, zeros, "replace");
+      } catch (error) {
+        if (!(error instanceof MapError && error.code === "KEY_MISSING")) throw error;
+      }
+    }
+  }
+
+  /** Entries read in batches where the map can (Linux 5.6), else one by one. */
+  *items_lookup_batch(): Generator<[K, V]> {
+    yield* this.items();
+  }
+
+  /**
+   * Entries, each deleted as it is handed over. What a program adds to an entry between its reading and its deletion is
+   * lost.
+   */
+  *items_lookup_and_delete_batch(): Generator<[K, V]> {
+    const entries: [Uint8Array, V][] = [];
+    this.readEntries((key, value) => entries.push([key.slice(), this.decodeValue(value)]));
+    for (const [key, value] of entries) {
+      if (this.raw.delete(key)) yield [this.decodeKey(key), value];
+    }
+  }
+
+  /** Deletes the given keys, or all; absent keys are no error. */
+  items_delete_batch(keys?: Iterable<K>): void {
+    if (keys === undefined) this.clear();
+    else for (const key of keys) this.delete(key);
+  }
+
+  /**
+   * Writes `values[i]` under `keys[i]`.
+   * @throws UsageError when there are not as many keys as values; then nothing is written
+   */
+  items_update_batch(keys: Iterable<K>, values: Iterable<V>): void {
+    const keyList = [...keys];
+    const valueList = [...values];
+    if (keyList.length !== valueList.length) {
+      throw new UsageError(
+        `items_update_batch on "${this.name}": ${keyList.length} keys do not go with ${valueList.length} values`,
+      );
+    }
+    for (let i = 0; i < keyList.length; i++) this.set(keyList[i]!, valueList[i]!);
+  }
+
+  /** Per-CPU tables: the values of all CPUs; undefined when the key is absent. */
+  getvalue(key: K): V | undefined {
+    this.#assertPerCpu("getvalue");
+    return this.get(key);
+  }
+
+  /** Per-CPU tables of numbers: the sum over all CPUs, which may exceed the value's C type. */
+  sum(key: K): PerCpuItem<V> | undefined {
+    return this.#fold("sum", key, (values) => values.reduce((sum, value) => add(sum, value)));
+  }
+
+  /** Per-CPU tables of numbers: the sum divided by the number of possible CPUs; for bigint rounded towards zero. */
+  average(key: K): PerCpuItem<V> | undefined {
+    return this.#fold("average", key, (values) => {
+      const sum = values.reduce((left, right) => add(left, right));
+      return typeof sum === "bigint" ? sum / BigInt(values.length) : sum / values.length;
+    });
+  }
+
+  /** Per-CPU tables of numbers: the largest CPU's value. */
+  max(key: K): PerCpuItem<V> | undefined {
+    return this.#fold("max", key, (values) => values.reduce((most, value) => (value > most ? value : most)));
+  }
+
+  /**
+   * Prints the table as a log2 histogram, in BCC's layout: the key is the slot that `bpf_log2l` gave, or a struct of a
+   * bucket and a slot. Arguments by position as in BCC, or as one object; `write` takes the text instead of the console.
+   */
+  print_log2_hist(...args: HistogramArguments): void {
+    this.#print("log2", histogramOptions(args));
+  }
+
+  /** Prints the table as a linear histogram: keys are slots, counted from 0. Arguments as for print_log2_hist. */
+  print_linear_hist(...args: HistogramArguments): void {
+    this.#print("linear", histogramOptions(args));
+  }
+
+  /** Prints a log2 histogram as JSON, one object per line and section. */
+  print_json_hist(
+    val_type?: string | HistogramOptions,
+    section_header?: string,
+    section_print_fn?: HistogramOptions["section_print_fn"],
+    bucket_fn?: HistogramOptions["bucket_fn"],
+    bucket_sort_fn?: HistogramOptions["bucket_sort_fn"],
+  ): void {
+    const args = [val_type, section_header, section_print_fn, bucket_fn, undefined, bucket_sort_fn] as const;
+    this.#print("json", histogramOptions([...args]));
+  }
+
+  /** The table's whole contents, at once and then every period. */
+  snapshots(periodMs: number, options: PeriodOptions = {}): Observable<ReadonlyMap<K, V>> {
+    return this.streams.snapshots(this, periodMs, options);
+  }
+
+  /** What changed since the last look, at every period; the first look reports every entry as set. */
+  changes(periodMs: number, options: PeriodOptions = {}): Observable<Change<K, V>> {
+    return this.streams.changes(this, periodMs, options);
+  }
+
+  /** Calls `visit` for each entry, in batches where the map can. The bytes are valid only during the call. */
+  readEntries(visit: (key: Uint8Array, value: Uint8Array) => void): void {
+    const keySize = this.#key.size;
+    const valueSize = this.#value.size;
+    this.#scan((keys, keyAt, values, valueAt) => {
+      visit(keys.bytes.subarray(keyAt, keyAt + keySize), values.bytes.subarray(valueAt, valueAt + valueSize));
+    });
+  }
+
+  decodeKey(bytes: Uint8Array): K {
+    return this.#key.read(viewOf(bytes), 0);
+  }
+
+  decodeValue(bytes: Uint8Array): V {
+    return this.#value.read(viewOf(bytes), 0);
+  }
+
+  encodeKey(key: K): Uint8Array {
+    return this.encode(this.#key, key, bytesOf(this.#key.size), "key");
+  }
+
+  /** Bytes of one value, of all CPUs where the map is per CPU. */
+  protected get valueBytes(): number {
+    return this.#value.size;
+  }
+
+  /** Keys as bytes, in the same buffer each time; at most `max_entries`. */
+  protected *walk(): Generator<Uint8Array> {
+    const most = this.max_entries === 0 ? mostWithoutSize : this.max_entries;
+    const key = new Uint8Array(this.#key.size);
+    let after: Uint8Array | null = null;
+    for (let i = 0; i < most && this.raw.nextKey(after, key); i++) {
+      yield key;
+      after ??= new Uint8Array(key.length);
+      after.set(key);
+    }
+  }
+
+  #encodedKey(key: K): Uint8Array {
+    return this.encode(this.#key, key, this.#keyBytes, "key");
+  }
+
+  #allKeys(): readonly Uint8Array[] {
+    return Array.from(this.walk(), (key) => key.slice());
+  }
+
+  /** Calls `visit` with where each entry's key and value are. */
+  #scan(visit: EntryVisitor): void {
+    const { raw } = this;
+    if (this.#batches && mapKinds[this.kind].batch && isBatchMap(raw) && this.#scanBatches(raw, visit))
+      return;
+    const value = bytesOf(this.#value.size);
+    for (const key of this.walk()) {
+      if (this.raw.lookup(key, value.bytes)) visit({ bytes: key, view: viewOf(key) }, 0, value, 0);
+    }
+  }
+
+  /** Returns false when this kernel cannot read this map in batches, before having visited anything. */
+  #scanBatches(raw: BatchMap, visit: EntryVisitor): boolean {
+    const keySize = this.#key.size;
+    const valueSize = this.#value.size;
+    const fitting = Math.floor(batchBytes / (keySize + valueSize));
+    const most = Math.max(16, Math.min(fitting, this.max_entries));
+    const keys = bytesOf(keySize * most);
+    const values = bytesOf(valueSize * most);
+    const cursor: BatchCursor = { position: null, done: false };
+    for (let seen = 0; !cursor.done && seen < this.max_entries; ) {
+      let count: number;
+      try {
+        count = raw.lookupBatch(cursor, keys.bytes, values.bytes, most);
+      } catch (error) {
+        if (!(error instanceof UnsupportedError) || seen > 0) throw error;
+        this.#batches = false;
+        return false;
+      }
+      for (let i = 0; i < count; i++) visit(keys, i * keySize, values, i * valueSize);
+      if (count === 0) break;
+      seen += count;
+    }
+    return true;
+  }
+
+  #print(form: HistogramForm, options: HistogramOptions): void {
+    const text = histogramText(this.items(), form, options);
+    const write = options.write ?? ((line: string) => console.log(line));
+    if (text !== "") write(text);
+  }
+
+  #assertPerCpu(method: string): void {
+    if (mapKinds[this.kind].perCpu) return;
+    throw new UsageError(
+      `${method} on "${this.name}": a ${this.kind} has one value per key, not one per CPU`,
+      {
+        hint: "use get(key), or declare the table per CPU",
+      },
+    );
+  }
+
+  #fold(
+    method: string,
+    key: K,
+    fold: (values: readonly (number | bigint)[]) => number | bigint,
+  ): PerCpuItem<V> | undefined {
+    this.#assertPerCpu(method);
+    const values: unknown = this.get(key);
+    if (values === undefined) return undefined;
+    if (
+      !Array.isArray(values) ||
+      !values.every((value) => typeof value === "number" || typeof value === "bigint")
+    ) {
+      throw new UsageError(`${method} on "${this.name}": its values are not plain numbers, one per CPU`, {
+        hint: "use get(key) and fold the values yourself",
+      });
+    }
+    // The items were just seen to be numbers of one kind, and V is the array they came in.
+    return fold(values) as PerCpuItem<V>;
+  }
+}
+
+function add(left: number | bigint, right: number | bigint): number | bigint {
+  return typeof left === "bigint" ? left + BigInt(right) : left + Number(right);
+}
+
+/** BCC's positional arguments, or the same as an object. */
+export type HistogramArguments = [
+  val_type?: string | HistogramOptions | undefined,
+  section_header?: string | undefined,
+  section_print_fn?: HistogramOptions["section_print_fn"],
+  bucket_fn?: HistogramOptions["bucket_fn"],
+  strip_leading_zero?: boolean | undefined,
+  bucket_sort_fn?: HistogramOptions["bucket_sort_fn"],
+];
+
+function histogramOptions(args: HistogramArguments): HistogramOptions {
+  const [first, section_header, section_print_fn, bucket_fn, strip_leading_zero, bucket_sort_fn] = args;
+  if (typeof first === "object") return first;
+  return { val_type: first, section_header, section_print_fn, bucket_fn, strip_leading_zero, bucket_sort_fn };
+}

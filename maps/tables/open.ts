@@ -1,0 +1,106 @@
+import { LayoutError, UnsupportedError } from "../../framework/core/errors.ts";
+import type { Codec } from "../../framework/core/layout.ts";
+import type { RawMap } from "../../framework/runtime/types.ts";
+import { codecOf } from "../codecs/from-btf.ts";
+import { perCpu, reduced } from "../codecs/per-cpu.ts";
+import { namedCodec, plainCodec } from "../codecs/plain.ts";
+import { mapKinds, type TableClass } from "../kinds.ts";
+import { eventDecoder } from "./event-decoder.ts";
+import { type EventParts, EventTable } from "./events.ts";
+import { IndexedTable } from "./indexed.ts";
+import { KeyedTable } from "./keyed.ts";
+import { ProgramTable } from "./programs.ts";
+import { QueueTable } from "./queue.ts";
+import type { Table, TableParts } from "./table.ts";
+
+/** A type given by hand: its C name ("u32", "char[16]"), or a codec. */
+export type TypeChoice = string | Codec<unknown>;
+
+/** What a table needs from its surroundings, besides the map. */
+export interface TableContext
+  extends Omit<TableParts, "raw">,
+    Pick<EventParts<unknown>, "openEvents" | "buffers" | "drops"> {
+  /** Possible CPUs of the runtime. */
+  readonly cpuCount: number;
+  /** Instead of what BTF says, or of plain numbers where it says nothing. */
+  readonly keyType?: TypeChoice | undefined;
+  readonly valueType?: TypeChoice | undefined;
+  /** Type of an event table's records. */
+  readonly eventType?: TypeChoice | undefined;
+  /** Per-CPU maps: folds the CPUs' values into one when reading. */
+  readonly reducer?: ((left: never, right: never) => unknown) | undefined;
+}
+
+/**
+ * A table of any kind. Which methods it really has follows from the map's kind, which the type system cannot see in a
+ * table's name; `KeyedTable` and its relatives are classes, so `instanceof` tells.
+ */
+export type AnyTable<K = unknown, V = unknown> = KeyedTable<K, V> &
+  QueueTable<V> &
+  EventTable<V> &
+  ProgramTable;
+
+const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContext) => Table } = {
+  keyed: (raw, context) =>
+    new KeyedTable({ raw, ...context, key: keyCodec(raw, context), value: valueCodec(raw, context) }),
+  indexed: (raw, context) => new IndexedTable({ raw, ...context, value: valueCodec(raw, context) }),
+  queue: (raw, context) => new QueueTable({ raw, ...context, value: valueCodec(raw, context) }),
+  programs: (raw, context) => new ProgramTable({ raw, ...context }),
+  events: (raw, context) =>
+    new EventTable({ raw, ...context, decode: eventDecoder(raw.spec, chosen(context.eventType)) }),
+};
+
+/**
+ * The table for a map, by its kind.
+ * @throws UnsupportedError for kinds that have no table; LayoutError when a type's size is not the map's
+ */
+export function openTable(raw: RawMap, context: TableContext): Table {
+  const { kind, name } = raw.spec;
+  const opener = openers[mapKinds[kind].table];
+  if (opener === undefined) {
+    throw new UnsupportedError(
+      `"${name}" cannot be opened as a table: there is none for maps of kind ${kind}`,
+      {
+        hint: "programs can use the map; it cannot be read from here",
+      },
+    );
+  }
+  return opener(raw, context);
+}
+
+function chosen(type: TypeChoice | undefined): Codec<unknown> | undefined {
+  return typeof type === "string" ? namedCodec(type) : type;
+}
+
+function keyCodec(raw: RawMap, context: TableContext): Codec<unknown> {
+  const { spec } = raw;
+  return fitting(raw, "key", spec.keySize, chosen(context.keyType) ?? typed(raw, spec.keyType, spec.keySize));
+}
+
+function valueCodec(raw: RawMap, context: TableContext): Codec<unknown> {
+  const { spec } = raw;
+  const one = fitting(
+    raw,
+    "value",
+    spec.valueSize,
+    chosen(context.valueType) ?? typed(raw, spec.valueType, spec.valueSize),
+  );
+  if (!mapKinds[spec.kind].perCpu) return one;
+  const all = perCpu(one, context.cpuCount);
+  // The reducer takes and gives this table's values, whatever their type is.
+  return context.reducer === undefined
+    ? all
+    : reduced(all, context.reducer as (left: unknown, right: unknown) => unknown);
+}
+
+function typed(raw: RawMap, typeId: number, size: number): Codec<unknown> {
+  const { btf } = raw.spec;
+  return btf !== null && typeId !== 0 ? codecOf(btf, typeId) : plainCodec(size);
+}
+
+function fitting(raw: RawMap, role: "key" | "value", size: number, codec: Codec<unknown>): Codec<unknown> {
+  if (codec.size === size) return codec;
+  throw new LayoutError(
+    `${role} of "${raw.spec.name}": the map has ${size} bytes for it, and its type takes ${codec.size}`,
+  );
+}

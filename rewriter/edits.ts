@@ -1,0 +1,83 @@
+import { ObjectError } from "../framework/core/errors.ts";
+
+/** A change to a text, against its original offsets: UTF-16 units, end exclusive. */
+export type Edit =
+  | { readonly kind: "wrap"; readonly start: number; readonly end: number; readonly before: string; readonly after: string }
+  | { readonly kind: "replace"; readonly start: number; readonly end: number; readonly text: string };
+
+/** A text after edits, and how its offsets lead back. */
+export interface EditedText {
+  readonly text: string;
+  /** The original offset of what stands at an offset of the new text; inside inserted text, where it was put in. */
+  originalOffset(offset: number): number;
+}
+
+/** One insertion or replacement at a place, in the order of output. */
+interface Piece {
+  readonly at: number;
+  readonly end: number;
+  readonly text: string;
+  /** Closing texts come before replacements and opening texts at the same place. */
+  readonly rank: number;
+  /** Orders pieces of one rank. */
+  readonly order: number;
+}
+
+/**
+ * Applies all edits at once. Ranges must nest or be apart. Where two wraps open at one place the longer opens first;
+ * where they close at one place the shorter closes first.
+ *
+ * @throws ObjectError when two edits overlap partly: a defect of a pass, never of the source
+ */
+export function applyEdits(original: string, edits: readonly Edit[]): EditedText {
+  const pieces: Piece[] = [];
+  edits.forEach((edit, index) => {
+    if (edit.kind === "replace") {
+      pieces.push({ at: edit.start, end: edit.end, text: edit.text, rank: edit.end > edit.start ? 2 : 1, order: index });
+      return;
+    }
+    const length = edit.end - edit.start;
+    pieces.push({ at: edit.start, end: edit.start, text: edit.before, rank: 1, order: -length * 1e6 + index });
+    pieces.push({ at: edit.end, end: edit.end, text: edit.after, rank: 0, order: length * 1e6 - index });
+  });
+  pieces.sort((a, b) => a.at - b.at || a.rank - b.rank || a.order - b.order);
+
+  const out: string[] = [];
+  const starts: number[] = [];
+  const origins: number[] = [];
+  const exact: boolean[] = [];
+  let length = 0;
+  let done = 0;
+  const push = (text: string, origin: number, isOriginal: boolean): void => {
+    if (text === "") return;
+    out.push(text);
+    starts.push(length);
+    origins.push(origin);
+    exact.push(isOriginal);
+    length += text.length;
+  };
+  for (const piece of pieces) {
+    if (piece.at < done) {
+      throw new ObjectError(`edits overlap at offset ${piece.at}: ${JSON.stringify(original.slice(piece.at, done))}`);
+    }
+    push(original.slice(done, piece.at), done, true);
+    push(piece.text, piece.at, false);
+    done = piece.end;
+  }
+  push(original.slice(done), done, true);
+
+  return {
+    text: out.join(""),
+    originalOffset(offset) {
+      let low = 0;
+      let high = starts.length - 1;
+      while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (starts[middle]! <= offset) low = middle;
+        else high = middle - 1;
+      }
+      if (starts.length === 0) return 0;
+      return exact[low] === true ? origins[low]! + offset - starts[low]! : origins[low]!;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import { type MapKindName, mapKinds } from "../maps/kinds.ts";
+
+/** A method that tables have in C. */
+export interface Method {
+  /** Least and most arguments. */
+  readonly arguments: readonly [number, number];
+  /** The macro of the lowering header that it becomes; the table's address is its first argument. */
+  readonly macro: string;
+  /** Kinds that have it. */
+  readonly kinds: readonly MapKindName[];
+  /** Which argument points to an event, for typing what the host decodes. */
+  readonly event?: number;
+  /** Passes the table's drop counter after the table. */
+  readonly countsDrops?: true;
+}
+
+const all = Object.keys(mapKinds) as MapKindName[];
+const values = all.filter((kind) => ["keyed", "indexed", "nested"].includes(mapKinds[kind].table));
+const hashes = values.filter((kind) => mapKinds[kind].canMiss && mapKinds[kind].table === "keyed");
+const counted = values.filter((kind) => mapKinds[kind].table !== "nested");
+const queues: readonly MapKindName[] = ["queue", "stack"];
+const sockets: readonly MapKindName[] = ["sockmap", "sockhash"];
+const redirects: readonly MapKindName[] = ["devmap", "devmap_hash", "cpumap", "xskmap"];
+
+/** Every method with BCC's spelling and argument order. */
+export const methods = {
+  lookup: { arguments: [1, 1], macro: "bcc_lookup", kinds: [...values, ...sockets, "xskmap"] },
+  lookup_or_try_init: { arguments: [2, 2], macro: "bcc_lookup_or_try_init", kinds: counted },
+  lookup_or_init: { arguments: [2, 2], macro: "bcc_lookup_or_init", kinds: counted },
+  update: { arguments: [2, 2], macro: "bcc_update", kinds: [...values, "sockmap"] },
+  insert: { arguments: [2, 2], macro: "bcc_insert", kinds: values },
+  delete: { arguments: [1, 1], macro: "bcc_delete", kinds: [...hashes, ...sockets, "hash_of_maps"] },
+  increment: { arguments: [1, 2], macro: "bcc_increment", kinds: counted },
+  atomic_increment: { arguments: [1, 2], macro: "bcc_atomic_increment", kinds: counted },
+  call: { arguments: [2, 2], macro: "bcc_call", kinds: ["prog_array"] },
+  perf_submit: { arguments: [3, 3], macro: "bcc_perf_submit", kinds: ["perf_event_array"], event: 1 },
+  perf_submit_skb: { arguments: [4, 4], macro: "bcc_perf_submit_skb", kinds: ["perf_event_array"], event: 2 },
+  perf_read: { arguments: [1, 1], macro: "bcc_perf_read", kinds: ["perf_event_array"] },
+  perf_counter_value: { arguments: [3, 3], macro: "bcc_perf_counter_value", kinds: ["perf_event_array"] },
+  ringbuf_output: { arguments: [3, 3], macro: "bcc_ringbuf_output", kinds: ["ringbuf"], event: 0, countsDrops: true },
+  ringbuf_reserve: { arguments: [1, 1], macro: "bcc_ringbuf_reserve", kinds: ["ringbuf"], countsDrops: true },
+  ringbuf_submit: { arguments: [2, 2], macro: "bcc_ringbuf_submit", kinds: ["ringbuf"], event: 0 },
+  ringbuf_discard: { arguments: [2, 2], macro: "bcc_ringbuf_discard", kinds: ["ringbuf"] },
+  ringbuf_query: { arguments: [1, 1], macro: "bcc_ringbuf_query", kinds: ["ringbuf"] },
+  get_stackid: { arguments: [2, 2], macro: "bcc_get_stackid", kinds: ["stack_trace"] },
+  push: { arguments: [2, 2], macro: "bcc_push", kinds: [...queues, "bloom_filter"] },
+  pop: { arguments: [1, 1], macro: "bcc_pop", kinds: queues },
+  peek: { arguments: [1, 1], macro: "bcc_peek", kinds: [...queues, "bloom_filter"] },
+  check_current_task: { arguments: [1, 1], macro: "bcc_check_current_task", kinds: ["cgroup_array"] },
+  redirect_map: { arguments: [2, 2], macro: "bcc_redirect_map", kinds: redirects },
+  sk_storage_get: { arguments: [3, 3], macro: "bcc_sk_storage_get", kinds: ["sk_storage"] },
+  sk_storage_delete: { arguments: [1, 1], macro: "bcc_sk_storage_delete", kinds: ["sk_storage"] },
+  inode_storage_get: { arguments: [3, 3], macro: "bcc_inode_storage_get", kinds: ["inode_storage"] },
+  inode_storage_delete: { arguments: [1, 1], macro: "bcc_inode_storage_delete", kinds: ["inode_storage"] },
+  task_storage_get: { arguments: [3, 3], macro: "bcc_task_storage_get", kinds: ["task_storage"] },
+  task_storage_delete: { arguments: [1, 1], macro: "bcc_task_storage_delete", kinds: ["task_storage"] },
+  get_local_storage: {
+    arguments: [1, 1],
+    macro: "bcc_get_local_storage",
+    kinds: ["cgroup_storage", "percpu_cgroup_storage"],
+  },
+  sock_map_update: { arguments: [3, 3], macro: "bcc_sock_map_update", kinds: ["sockmap"] },
+  sock_hash_update: { arguments: [3, 3], macro: "bcc_sock_hash_update", kinds: ["sockhash"] },
+  msg_redirect_hash: { arguments: [3, 3], macro: "bcc_msg_redirect_hash", kinds: ["sockhash"] },
+  sk_redirect_hash: { arguments: [3, 3], macro: "bcc_sk_redirect_hash", kinds: ["sockhash"] },
+} as const satisfies Record<string, Method>;
+
+export type MethodName = keyof typeof methods;
+
+/** Whether a word is a table method's name. */
+export function isMethod(word: string): word is MethodName {
+  return Object.hasOwn(methods, word);
+}
+
+/** Whether tables of a kind have a method; a histogram has what arrays and hashes have in common, and deletion. */
+export function kindHasMethod(kind: MapKindName | "histogram", method: MethodName): boolean {
+  const { kinds }: Method = methods[method];
+  return kind === "histogram" ? kinds.includes("hash") : kinds.includes(kind);
+}
+
+/** The methods of a kind, for hints. */
+export function methodsOf(kind: MapKindName | "histogram"): readonly MethodName[] {
+  return (Object.keys(methods) as MethodName[]).filter((method) => kindHasMethod(kind, method));
+}

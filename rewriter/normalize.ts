@@ -1,0 +1,131 @@
+import { closingToken, type Range, splitArguments, type Token, tokenize } from "./lexer.ts";
+import { type DeclaratorName, isDeclarator } from "./declarators.ts";
+
+/** An `__attribute__((...))` in the text, or a word that stands for one. */
+export interface AttributeUse extends Range {
+  readonly text: string;
+}
+
+/** A declaring macro's use: `BPF_HASH(counts, u32)`. */
+export interface DeclaratorUse extends Range {
+  readonly macro: DeclaratorName;
+  readonly macroEnd: number;
+  readonly arguments: readonly Range[];
+}
+
+/** A text of the same length that the grammar can take, and what was blanked in it. */
+export interface NormalizedText {
+  readonly text: string;
+  readonly tokens: readonly Token[];
+  readonly attributes: readonly AttributeUse[];
+  readonly declarators: readonly DeclaratorUse[];
+  /** Declaring macros without closing bracket. */
+  readonly unclosed: readonly Range[];
+}
+
+/** Words that stand where the grammar expects none; they keep their meaning in the compiled text. */
+const QUALIFIERS = new Set([
+  "__user",
+  "__kernel",
+  "__rcu",
+  "__percpu",
+  "__iomem",
+  "__force",
+  "__bitwise",
+  "__init",
+  "__exit",
+  "__always_inline",
+  "__inline",
+  "__inline__",
+  "__noinline",
+  "noinline",
+  "__weak",
+  "__hidden",
+  "__maybe_unused",
+  "__unused",
+  "__must_check",
+  "__packed",
+  "__ksym",
+  "__kconfig",
+  "__extension__",
+  "__volatile__",
+  "__const",
+  "__restrict",
+]);
+
+/** Qualifiers that say the same as an attribute. */
+const FUNCTION_ATTRIBUTES = new Set(["__always_inline", "__noinline", "noinline"]);
+
+const TYPEOF = new Set(["typeof", "__typeof__", "__typeof"]);
+
+/**
+ * Makes preprocessed text parseable without moving anything: qualifiers, attributes and line markers become blanks,
+ * `typeof(...)` a name, `__builtin_offsetof(...)` a number, declaring macros blanks.
+ */
+export function normalize(text: string): NormalizedText {
+  const tokens = tokenize(text);
+  const pieces: { start: number; end: number; text: string }[] = [];
+  const attributes: AttributeUse[] = [];
+  const declarators: DeclaratorUse[] = [];
+  const unclosed: Range[] = [];
+  const replace = (start: number, end: number, by: string): void => {
+    pieces.push({ start, end, text: fill(text.slice(start, end), by) });
+  };
+  let skipTo = 0;
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i]!;
+    if (token.kind !== "name" || token.start < skipTo) continue;
+    const word = text.slice(token.start, token.end);
+    if (QUALIFIERS.has(word)) {
+      if (FUNCTION_ATTRIBUTES.has(word)) attributes.push({ start: token.start, end: token.end, text: word });
+      replace(token.start, token.end, "");
+      continue;
+    }
+    const isAttribute = word === "__attribute__" || word === "__attribute";
+    const isTypeof = TYPEOF.has(word);
+    const isOffset = word === "__builtin_offsetof";
+    const isTable = isDeclarator(word);
+    if (!isAttribute && !isTypeof && !isOffset && !isTable) continue;
+    const next = tokens[i + 1];
+    if (next === undefined || text[next.start] !== "(") continue;
+    const close = closingToken(text, tokens, i + 1);
+    if (close < 0) {
+      if (isTable) unclosed.push({ start: token.start, end: token.end });
+      continue;
+    }
+    const end = tokens[close]!.end;
+    if (isAttribute) attributes.push({ start: token.start, end, text: text.slice(token.start, end) });
+    if (isTable) {
+      declarators.push({
+        start: token.start,
+        end,
+        macro: word,
+        macroEnd: token.end,
+        arguments: splitArguments(text, tokens, i + 1, close),
+      });
+    }
+    replace(token.start, end, isTypeof ? "t" : isOffset ? "0" : "");
+    skipTo = end;
+  }
+  return { text: blankMarkers(splice(text, pieces)), tokens, attributes, declarators, unclosed };
+}
+
+/** `by` padded with blanks to the length of the old text, whose line breaks stay. */
+function fill(old: string, by: string): string {
+  return by + old.slice(by.length).replace(/[^\n]/g, " ");
+}
+
+function splice(text: string, pieces: readonly { start: number; end: number; text: string }[]): string {
+  const out: string[] = [];
+  let done = 0;
+  for (const piece of pieces) {
+    out.push(text.slice(done, piece.start), piece.text);
+    done = piece.end;
+  }
+  out.push(text.slice(done));
+  return out.join("");
+}
+
+function blankMarkers(text: string): string {
+  return text.replace(/^#[^\n]*/gm, (line) => " ".repeat(line.length));
+}

@@ -1,0 +1,101 @@
+import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
+import type { Edit } from "../edits.ts";
+import type { Facts, MethodCall, TableFact } from "../facts.ts";
+import { isMethod, kindHasMethod, type Method, type MethodName, methods, methodsOf } from "../methods.ts";
+import { dropCounterOf } from "./declare-maps.ts";
+import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
+
+/** `counts.increment(key)` becomes `bcc_increment(&counts, (key))`. */
+export function callMethods({ facts, tables }: PassInput): PassResult {
+  const edits: Edit[] = [];
+  const diagnostics: PassDiagnostic[] = [];
+  for (const call of facts.methodCalls) {
+    const table = tables.get(call.receiver);
+    if (facts.isLocal(call.receiver, call.receiverRange.start)) continue;
+    if (table === undefined) {
+      if (isMethod(call.method) && !facts.fileNames.has(call.receiver)) diagnostics.push(unknownTable(call, tables));
+      continue;
+    }
+    const finding = checkCall(call, table);
+    if (finding !== undefined) {
+      diagnostics.push(finding);
+      continue;
+    }
+    edits.push(...lowerCall(facts, call, methods[call.method as MethodName]));
+  }
+  return { edits, diagnostics };
+}
+
+function unknownTable(call: MethodCall, tables: ReadonlyMap<string, TableFact>): PassDiagnostic {
+  const near = nearestNames(call.receiver, tables.keys());
+  return {
+    ...call.receiverRange,
+    severity: "error",
+    code: "UNKNOWN_TABLE",
+    message: `no table "${call.receiver}" is declared`,
+    hint: didYouMean(near) ?? `declare it at file scope, for instance BPF_HASH(${call.receiver});`,
+  };
+}
+
+function checkCall(call: MethodCall, table: TableFact): PassDiagnostic | undefined {
+  const { method } = call;
+  if (!isMethod(method)) {
+    return {
+      ...call.methodRange,
+      severity: "error",
+      code: "UNKNOWN_METHOD",
+      message: `tables have no method "${method}"`,
+      hint: didYouMean(nearestNames(method, Object.keys(methods))) ?? `${table.name} has ${methodsOf(table.kind).join(", ")}`,
+    };
+  }
+  if (!kindHasMethod(table.kind, method)) {
+    return {
+      ...call.methodRange,
+      severity: "error",
+      code: "METHOD_KIND",
+      message: `"${method}" is not available on ${table.kind} tables such as "${table.name}"`,
+      hint: `${table.name} has ${methodsOf(table.kind).join(", ")}`,
+    };
+  }
+  const [least, most] = methods[method].arguments;
+  const given = call.arguments.length;
+  if (given < least || given > most) {
+    const wanted = least === most ? `${least}` : `${least} or ${most}`;
+    return {
+      ...call.methodRange,
+      severity: "error",
+      code: "ARGUMENT_COUNT",
+      message: `${method} takes ${wanted} argument${most === 1 ? "" : "s"}, not ${given}`,
+    };
+  }
+  return undefined;
+}
+
+function lowerCall(facts: Facts, call: MethodCall, method: Method): readonly Edit[] {
+  const table = call.receiver;
+  const leading = [`&${table}`];
+  if (method.countsDrops === true) leading.push(`&${dropCounterOf(table)}`);
+  if (method.event !== undefined) {
+    leading.push(`__bcc_event_${table}`, eventType(facts, call, call.arguments[method.event]!));
+  }
+  return [
+    { kind: "replace", start: call.start, end: call.open.end, text: `${method.macro}(${leading.join(", ")}, ` },
+    // Brackets keep a comma inside an argument, as in (struct key){1, 2}, from splitting it.
+    ...call.arguments.map(({ start, end }): Edit => ({ kind: "wrap", start, end, before: "(", after: ")" })),
+  ];
+}
+
+const CAST = /^\(\s*(?:const\s+)?(?:void|char|(?:__)?u8|unsigned\s+char)\s*\*\s*\)\s*/;
+
+/**
+ * An expression with the type of what is submitted, for `typeof` alone: the argument without casts to plain bytes.
+ * An argument that calls methods itself gives no type, for its text is not lowered here.
+ */
+function eventType(facts: Facts, call: MethodCall, argument: { start: number; end: number }): string {
+  let text = facts.text.slice(argument.start, argument.end).replace(/\s+/g, " ");
+  while (CAST.test(text)) text = text.replace(CAST, "");
+  const nested = facts.methodCalls.some(
+    (other) => other !== call && other.start >= argument.start && other.end <= argument.end,
+  );
+  return nested ? "(void *)0" : `(${text})`;
+}

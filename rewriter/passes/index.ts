@@ -1,0 +1,32 @@
+import type { SourceDiagnostic } from "../../framework/core/errors.ts";
+import type { Edit } from "../edits.ts";
+import type { Facts, TableFact } from "../facts.ts";
+import type { Range } from "../lexer.ts";
+import { callMethods } from "./call-methods.ts";
+import { license } from "./license.ts";
+import { printk } from "./printk.ts";
+import { probeFunctions } from "./probe-functions.ts";
+
+/** A finding of a pass, by offset into the preprocessed text. */
+export interface PassDiagnostic extends Range {
+  readonly severity: SourceDiagnostic["severity"];
+  readonly code: string;
+  readonly message: string;
+  readonly hint?: string | undefined;
+}
+
+export interface PassResult {
+  readonly edits: readonly Edit[];
+  readonly diagnostics: readonly PassDiagnostic[];
+}
+
+/** What passes look at: the facts, and the tables that declaring macros made. */
+export interface PassInput {
+  readonly facts: Facts;
+  readonly tables: ReadonlyMap<string, TableFact>;
+}
+
+/** A pure step of lowering. None sees another's output, so their order does not matter. */
+export type Pass = (input: PassInput) => PassResult;
+
+export const passes: readonly Pass[] = [callMethods, probeFunctions, printk, license];

@@ -1,0 +1,198 @@
+import { type SourcePosition } from "../framework/core/errors.ts";
+import { type Token, tokenize } from "./lexer.ts";
+
+/** Which physical line of a text shows which line of which file. */
+interface LineOrigin {
+  readonly file: string;
+  readonly line: number;
+}
+
+const MARKER = /^# (\d+) "((?:\\.|[^"\\])*)"/;
+
+/**
+ * A preprocessed text and its way back to the user's files.
+ *
+ * The preprocessor's line markers give file and line. Columns come from aligning the tokens of the preprocessed line
+ * with those of the user's: a token that macro expansion made has the column of the macro's use.
+ */
+export class SourceText {
+  readonly text: string;
+  readonly #lineStarts: readonly number[];
+  readonly #origins: readonly LineOrigin[];
+  readonly #originals: ReadonlyMap<string, string>;
+  readonly #originalLines = new Map<string, readonly string[]>();
+
+  /** @param originals the user's files by the names the line markers give them */
+  constructor(text: string, originals: ReadonlyMap<string, string>) {
+    this.text = text;
+    this.#originals = originals;
+    const starts = [0];
+    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+    this.#lineStarts = starts;
+    this.#origins = originsOf(text, starts);
+  }
+
+  /** The physical line (from 0) that holds an offset. */
+  lineAt(offset: number): number {
+    let low = 0;
+    let high = this.#lineStarts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#lineStarts[middle]! <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** Where the user wrote what stands at an offset. */
+  positionAt(offset: number): SourcePosition {
+    const physical = this.lineAt(offset);
+    const { file, line } = this.#origins[physical]!;
+    return this.#align(physical, file, line, offset);
+  }
+
+  /** The physical lines (from 0) that come from a line of a file; none when no text of it is left. */
+  physicalLines(file: string, line: number): readonly number[] {
+    const found: number[] = [];
+    this.#origins.forEach((origin, physical) => {
+      if (origin.line === line && origin.file === file && !this.#isMarker(physical)) found.push(physical);
+    });
+    return found;
+  }
+
+  /** Offset of the first character of a physical line. */
+  lineStart(physical: number): number {
+    return this.#lineStarts[physical]!;
+  }
+
+  /** The text of a physical line. */
+  lineText(physical: number): string {
+    const start = this.#lineStarts[physical]!;
+    const end = this.#lineStarts[physical + 1];
+    return end === undefined ? this.text.slice(start) : this.text.slice(start, end - 1);
+  }
+
+  #isMarker(physical: number): boolean {
+    return this.text.startsWith("# ", this.#lineStarts[physical]!);
+  }
+
+  /** The user's lines of a file, or undefined when the text is not at hand. */
+  #linesOf(file: string): readonly string[] | undefined {
+    let lines = this.#originalLines.get(file);
+    if (lines === undefined) {
+      const original = this.#originals.get(file);
+      if (original === undefined) return undefined;
+      lines = original.split("\n");
+      this.#originalLines.set(file, lines);
+    }
+    return lines;
+  }
+
+  #align(physical: number, file: string, line: number, offset: number): SourcePosition {
+    const lines = this.#linesOf(file);
+    const start = this.#lineStarts[physical]!;
+    if (lines === undefined) return { file, line, column: offset - start + 1 };
+    const shown = this.lineText(physical);
+    const tokens = tokenize(shown);
+    const index = tokens.findIndex((token) => start + token.end > offset);
+    // One logical line may gather several lines of the user: the arguments of a macro call.
+    const following = this.#origins.slice(physical + 1).find((origin) => origin.file === file && origin.line > line);
+    const last = Math.min(following === undefined ? line : following.line - 1, line + 200, lines.length);
+    const original = lines.slice(line - 1, Math.max(line, last)).join("\n");
+    const matches = alignTokens(original, tokenize(original), shown, tokens);
+    if (index < 0) {
+      const end = (lines[line - 1] ?? "").trimEnd().length;
+      return { file, line, column: end + 1 };
+    }
+    const token = tokens[index]!;
+    const match = matches[index]!;
+    const inside = match.exact ? Math.max(0, offset - start - token.start) : 0;
+    return positionIn(original, match.at + inside, file, line);
+  }
+}
+
+/** Turns an offset into a stretch of user text that begins at `line` into file, line and column. */
+function positionIn(text: string, offset: number, file: string, line: number): SourcePosition {
+  const before = text.slice(0, offset);
+  const lastBreak = before.lastIndexOf("\n");
+  return {
+    file,
+    line: line + before.split("\n").length - 1,
+    column: offset - lastBreak,
+  };
+}
+
+interface TokenMatch {
+  /** Offset in the original text. */
+  readonly at: number;
+  /** False for a token that expansion made: `at` is then where the macro was used. */
+  readonly exact: boolean;
+}
+
+/** For each shown token its place in the original, by the longest common subsequence of equal tokens. */
+function alignTokens(
+  original: string,
+  originalTokens: readonly Token[],
+  shown: string,
+  shownTokens: readonly Token[],
+): readonly TokenMatch[] {
+  const a = originalTokens.map((token) => original.slice(token.start, token.end));
+  const b = shownTokens.map((token) => shown.slice(token.start, token.end));
+  const pairs = a.length * b.length <= 4_000_000 ? longestCommon(a, b) : new Array<number>(b.length).fill(-1);
+  const result: TokenMatch[] = [];
+  let next = 0;
+  for (let j = 0; j < b.length; j++) {
+    const i = pairs[j]!;
+    if (i >= 0) {
+      result.push({ at: originalTokens[i]!.start, exact: true });
+      next = i + 1;
+    } else {
+      const use = originalTokens[Math.min(next, originalTokens.length - 1)];
+      result.push({ at: use?.start ?? 0, exact: false });
+    }
+  }
+  return result;
+}
+
+/** For each item of `b` the index in `a` of its partner in a longest common subsequence, or -1. */
+function longestCommon(a: readonly string[], b: readonly string[]): number[] {
+  const width = b.length + 1;
+  const lengths = new Uint16Array((a.length + 1) * width);
+  for (let i = a.length - 1; i >= 0; i--) {
+    for (let j = b.length - 1; j >= 0; j--) {
+      lengths[i * width + j] =
+        a[i] === b[j]
+          ? lengths[(i + 1) * width + j + 1]! + 1
+          : Math.max(lengths[(i + 1) * width + j]!, lengths[i * width + j + 1]!);
+    }
+  }
+  const partner = new Array<number>(b.length).fill(-1);
+  for (let i = 0, j = 0; i < a.length && j < b.length; ) {
+    if (a[i] === b[j] && lengths[i * width + j] === lengths[(i + 1) * width + j + 1]! + 1) {
+      partner[j] = i;
+      i++;
+      j++;
+    } else if (lengths[(i + 1) * width + j]! >= lengths[i * width + j + 1]!) i++;
+    else j++;
+  }
+  return partner;
+}
+
+function originsOf(text: string, starts: readonly number[]): readonly LineOrigin[] {
+  const origins: LineOrigin[] = [];
+  let file = "";
+  let line = 1;
+  for (const [physical, start] of starts.entries()) {
+    const end = starts[physical + 1] ?? text.length + 1;
+    const marker = text.startsWith("# ", start) ? MARKER.exec(text.slice(start, end - 1)) : null;
+    if (marker === null) {
+      origins.push({ file, line });
+      line++;
+    } else {
+      line = Number(marker[1]);
+      file = marker[2]!.replace(/\\(.)/g, "$1");
+      origins.push({ file, line });
+    }
+  }
+  return origins;
+}
