@@ -20,5 +20,23 @@ export {
   UsageError,
   VerifierError,
 } from "./core/errors.ts";
+export {
+  type AnyTable,
+  type Change,
+  EventTable,
+  type EventStreamOptions,
+  type HistogramOptions,
+  IndexedTable,
+  iterate,
+  type IterableStream,
+  type IterateOptions,
+  KeyedTable,
+  type Loss,
+  type PerfBufferOptions,
+  ProgramTable,
+  QueueTable,
+  Table,
+} from "../maps/index.ts";
+export type { Variable } from "../maps/tables/variable.ts";
 export type { Link } from "./runtime/types.ts";
 export type { RuntimeChoice } from "./runtimes.ts";

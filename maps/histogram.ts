@@ -153,8 +153,8 @@ function collect(
     const [first, slot] = twoFields(key as Record<string, unknown>);
     const bucket = makeBucket ? makeBucket(first) : first;
     const name = pythonText(bucket);
-    let section = sections.get(name);
-    if (section === undefined) sections.set(name, (section = { bucket, slots: [] }));
+    const section = sections.get(name) ?? { bucket, slots: [] };
+    sections.set(name, section);
     put(section.slots, slot, value, form);
   }
   return { plain, sections: sections.size === 0 ? undefined : sections };

@@ -11,6 +11,7 @@ export { type MapKind, type MapKindName, mapKinds } from "./kinds.ts";
 export type { IterableStream, IterateOptions } from "./streams/iterate.ts";
 export { iterate } from "./streams/iterate.ts";
 export { traceLines } from "./streams/lines.ts";
+export { select } from "./streams/select.ts";
 export type { PollOptions } from "./tables/buffers.ts";
 export { BufferGroup } from "./tables/buffers.ts";
 export type { EventBuffers, PerfBufferOptions, PerfCallback, RingCallback } from "./tables/events.ts";

@@ -92,9 +92,7 @@ export class Attachments {
       });
     }
     const program = this.#host.loadForSyscall(functionName);
-    notify(
-      `rxbpf: this kernel has no kprobes (CONFIG_KPROBES); ${describeTarget(target)} is traced through syscalls:${tracepoint}`,
-    );
+    notify("rxbpf: this kernel has no kprobes (CONFIG_KPROBES); probes of system calls use the calls' tracepoints instead");
     return this.#host.runtime.attach(program, { hook: "tracepoint", category: "syscalls", name: tracepoint });
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Observable } from "rxjs";
-import { BufferGroup, lineStream, openTable, selectLines, type Table } from "../../maps/index.ts";
+import { type AnyTable, BufferGroup, openTable, select, traceLines } from "../../maps/index.ts";
 import { findVariable, type Variable, variablesOf } from "../../maps/tables/variable.ts";
 import { dropCounterOf } from "../../rewriter/index.ts";
 import type { Source } from "../compile/preprocess.ts";
@@ -65,11 +65,11 @@ export class BPF extends BpfConstants implements Disposable {
   readonly #built: Built;
   #forSyscalls: Built | undefined;
   readonly #maps = new Map<string, RawMap>();
-  readonly #tables = new Map<string, Table>();
+  readonly #tables = new Map<string, AnyTable>();
   readonly #programs = new Map<string, Program>();
   readonly #attachments: Attachments;
-  readonly #perfBuffers: BufferGroup;
-  readonly #ringBuffers: BufferGroup;
+  readonly #perfBuffers = this.#scope.own(new BufferGroup("perf buffers"));
+  readonly #ringBuffers = this.#scope.own(new BufferGroup("ring buffers"));
   readonly #trace: TracePipe;
 
   /**
@@ -83,9 +83,7 @@ export class BPF extends BpfConstants implements Disposable {
     try {
       this.#host = openHost(options.runtime);
       this.#scope.own(this.#host.runtime);
-      this.#perfBuffers = this.#scope.own(new BufferGroup());
-      this.#ringBuffers = this.#scope.own(new BufferGroup());
-      this.#trace = this.#scope.own(new TracePipe(lineStream(() => this.#host.runtime.openTrace())));
+      this.#trace = this.#scope.own(new TracePipe(traceLines(() => this.#host.runtime.openTrace())));
       this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
       for (const spec of this.#built.object.maps) {
         this.#maps.set(spec.name, this.#scope.own(this.#host.runtime.createMap(spec)));
@@ -211,14 +209,14 @@ export class BPF extends BpfConstants implements Disposable {
    *
    * @throws UsageError for a name the source does not declare
    */
-  get_table<K = unknown, V = unknown>(name: string): Table<K, V> {
+  get_table<K = unknown, V = unknown>(name: string): AnyTable<K, V> {
     this.#scope.assertOpen();
     let table = this.#tables.get(name);
     if (table === undefined) {
       table = this.#openTable(name);
       this.#tables.set(name, table);
     }
-    return table as Table<K, V>;
+    return table as AnyTable<K, V>;
   }
 
   /** Names of the tables that the source declares. */
@@ -241,7 +239,7 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Lines that programs print, parsed. The pipe is one for the whole system: lines of others come as well. */
   traceLines(): Observable<TraceLine> {
-    return selectLines(this.#trace.lines, parseTraceLine);
+    return select(this.#trace.lines, parseTraceLine);
   }
 
   /** Prints what programs print until the object is closed or the signal aborts. `fmt` as in BCC: "{1} {5}". */
@@ -272,7 +270,7 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Waits for records of the opened perf buffers and hands them to their callbacks; resolves with how many. */
   perf_buffer_poll(timeout: number | WaitOptions = -1): Promise<number> {
-    return poll(this.#perfBuffers, "perf", timeout);
+    return poll("perf_buffer_poll", this.#perfBuffers, timeout);
   }
 
   /** Hands over what the opened perf buffers hold now, without waiting. */
@@ -282,7 +280,7 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Waits for records of the opened ring buffers and hands them to their callbacks; resolves with how many. */
   ring_buffer_poll(timeout: number | WaitOptions = -1): Promise<number> {
-    return poll(this.#ringBuffers, "ring", timeout);
+    return poll("ring_buffer_poll", this.#ringBuffers, timeout);
   }
 
   /** Hands over what the opened ring buffers hold now, without waiting. */
@@ -348,7 +346,19 @@ export class BPF extends BpfConstants implements Disposable {
     return this.#load(this.#forSyscalls ?? this.#built, name, "tracepoint");
   }
 
-  #openTable(name: string): Table {
+  /** Reads the counter that stands beside a ring buffer: records dropped so far on each CPU. */
+  #dropsOf(name: string): (() => readonly bigint[]) | undefined {
+    const counter = this.#maps.get(dropCounterOf(name));
+    if (counter === undefined) return undefined;
+    const totals = new BigUint64Array(this.#host.runtime.cpuCount);
+    const key = new Uint8Array(counter.spec.keySize);
+    return () => {
+      counter.lookup(key, new Uint8Array(totals.buffer));
+      return [...totals];
+    };
+  }
+
+  #openTable(name: string): AnyTable {
     const raw = this.#maps.get(name);
     if (raw === undefined) {
       throw new UsageError(`the source declares no table "${name}"`, {
@@ -357,22 +367,19 @@ export class BPF extends BpfConstants implements Disposable {
     }
     const { runtime } = this.#host;
     return openTable(raw, {
+      scope: this.#scope,
       cpuCount: runtime.cpuCount,
       openEvents: (options) => runtime.openEvents(raw, options),
-      drops: this.#maps.get(dropCounterOf(name)) ?? null,
-      buffers: raw.spec.kind === "ringbuf" ? this.#ringBuffers : this.#perfBuffers,
+      drops: this.#dropsOf(name),
+      buffers: { perf: this.#perfBuffers, ring: this.#ringBuffers },
     });
   }
 }
 
-function poll(group: BufferGroup, kind: "perf" | "ring", timeout: number | WaitOptions): Promise<number> {
+function poll(method: string, group: BufferGroup, timeout: number | WaitOptions): Promise<number> {
   const options = typeof timeout === "number" ? { timeout } : timeout;
-  checkOptions(`${kind}_buffer_poll`, options, { timeout: "number", signal: "any" });
-  if (group.size === 0) {
-    const opener = kind === "perf" ? "open_perf_buffer" : "open_ring_buffer";
-    throw new UsageError(`no ${kind} buffer to poll`, { hint: `open one first: table.${opener}(callback)` });
-  }
-  return group.poll({ timeoutMs: options.timeout ?? -1, signal: options.signal });
+  checkOptions(method, options, { timeout: "number", signal: "any" });
+  return group.poll({ timeoutMs: options.timeout, signal: options.signal });
 }
 
 function sourceOf({ text, src_file, cflags = [] }: BpfOptions): Source {

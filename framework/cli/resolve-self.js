@@ -5,5 +5,5 @@ const self = existsSync(source) ? source.href : new URL("../index.js", import.me
 
 /** A script finds this very package under the name "rxbpf", wherever the script lies. */
 export function resolve(specifier, context, next) {
-  return specifier === "rxbpf" ? { url: self, shortCircuit: true } : next(specifier, context);
+  return next(specifier === "rxbpf" ? self : specifier, context);
 }

@@ -69,7 +69,8 @@ export class KernelMap implements RawMap {
   lookup(key: Uint8Array, into: Uint8Array): boolean {
     this.#setKey(key);
     this.#checkValue(into);
-    if (this.#call(bpfCommands.BPF_MAP_LOOKUP_ELEM, this.#attrs.any) < 0) return this.#absent("BPF_MAP_LOOKUP_ELEM");
+    if (this.#call(bpfCommands.BPF_MAP_LOOKUP_ELEM, this.#attrs.any) < 0)
+      return this.#absent("BPF_MAP_LOOKUP_ELEM");
     into.set(this.#value);
     return true;
   }
@@ -78,13 +79,15 @@ export class KernelMap implements RawMap {
     this.#setKey(key);
     this.#checkValue(value);
     this.#value.set(value);
-    if (this.#call(bpfCommands.BPF_MAP_UPDATE_ELEM, this.#attrs[mode]) < 0) throw this.#refusedUpdate(key, lastErrno());
+    if (this.#call(bpfCommands.BPF_MAP_UPDATE_ELEM, this.#attrs[mode]) < 0)
+      throw this.#refusedUpdate(key, lastErrno());
   }
 
   delete(key: Uint8Array): boolean {
     this.#setKey(key);
     return (
-      this.#call(bpfCommands.BPF_MAP_DELETE_ELEM, this.#attrs.remove) === 0 || this.#absent("BPF_MAP_DELETE_ELEM")
+      this.#call(bpfCommands.BPF_MAP_DELETE_ELEM, this.#attrs.remove) === 0 ||
+      this.#absent("BPF_MAP_DELETE_ELEM")
     );
   }
 
@@ -220,7 +223,9 @@ export class KernelBatchMap extends KernelMap implements BatchMap {
   lookupBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number {
     const { keySize, name } = this.spec;
     if (keys.length < most * keySize || values.length < most * this.valueLength) {
-      throw new UsageError(`reading ${most} entries of table "${name}" at once needs room for as many keys and values`);
+      throw new UsageError(
+        `reading ${most} entries of table "${name}" at once needs room for as many keys and values`,
+      );
     }
     if (cursor.done || most === 0) return 0;
     const after = cursor.position;
@@ -243,11 +248,16 @@ export class KernelBatchMap extends KernelMap implements BatchMap {
         cursor.done = true;
         return mapBatch.read(error.attr, 0).count;
       }
-      const hint = error.errno === "ENOSPC" ? "read more entries at a time: a hash bucket holds more" : undefined;
-      throw new MapError("MAP_OPERATION", `cannot read table "${name}" in batches of ${most}: ${error.errno}`, {
-        hint,
-        cause: error,
-      });
+      const hint =
+        error.errno === "ENOSPC" ? "read more entries at a time: a hash bucket holds more" : undefined;
+      throw new MapError(
+        "MAP_OPERATION",
+        `cannot read table "${name}" in batches of ${most}: ${error.errno}`,
+        {
+          hint,
+          cause: error,
+        },
+      );
     }
   }
 }

@@ -91,7 +91,9 @@ export class KernelRuntime implements Runtime {
     const { kind, name } = map.spec;
     if (kind === "ringbuf") return new RingBuffer(kernelMap(map));
     if (kind === "perf_event_array") return new PerfBuffer(kernelMap(map), options);
-    throw new UsageError(`table "${name}" is a ${kind} map: only ring buffers and perf event arrays have records`);
+    throw new UsageError(
+      `table "${name}" is a ${kind} map: only ring buffers and perf event arrays have records`,
+    );
   }
 
   openTrace(): TraceSource {

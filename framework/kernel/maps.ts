@@ -143,11 +143,15 @@ function reason(spec: MapSpec, errno: string): string {
 
 function createHint(spec: MapSpec, errno: string): string | undefined {
   if (errno !== "EINVAL") return undefined;
-  if (spec.kind === "ringbuf") return "a ring buffer's size is a power of two and a multiple of the page size";
-  if (spec.kind === "lpm_trie") return "keys of a prefix tree are a 4-byte prefix length and 1 to 256 bytes of data";
+  if (spec.kind === "ringbuf")
+    return "a ring buffer's size is a power of two and a multiple of the page size";
+  if (spec.kind === "lpm_trie")
+    return "keys of a prefix tree are a 4-byte prefix length and 1 to 256 bytes of data";
   if (spec.maxEntries === 0) return "give the table a size";
   const { keySize } = mapKinds[spec.kind];
-  return keySize === "any" || keySize === spec.keySize ? undefined : `keys of a ${spec.kind} map take ${keySize} bytes`;
+  return keySize === "any" || keySize === spec.keySize
+    ? undefined
+    : `keys of a ${spec.kind} map take ${keySize} bytes`;
 }
 
 /** Writes the first value of a data section's map, and freezes it when nobody may change it. */
@@ -159,7 +163,9 @@ function fill(map: KernelMap): void {
     bpf("BPF_MAP_FREEZE", mapFreeze, { map_fd: map.fd });
   } catch (cause) {
     if (isPermission(errnoOf(cause))) throw missingPrivilege(`freezing table "${name}"`, "CAP_BPF", cause);
-    throw new MapError("MAP_CREATE", `cannot freeze table "${name}": ${errnoOf(cause) ?? String(cause)}`, { cause });
+    throw new MapError("MAP_CREATE", `cannot freeze table "${name}": ${errnoOf(cause) ?? String(cause)}`, {
+      cause,
+    });
   }
 }
 

@@ -1,8 +1,8 @@
-import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import { type BpfError, SyscallError, UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
-import { viewOf, i32 } from "../core/layout.ts";
+import { i32, viewOf } from "../core/layout.ts";
 import { isAtLeast, versionCode } from "../core/version.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
+import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { Program, RawMap } from "../runtime/types.ts";
 import { type Arena, withArena } from "../sys/arena.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
@@ -51,10 +51,17 @@ function readId(fd: Fd): number {
   return withArena((arena) => {
     const info = arena.out(bpfProgInfo.size);
     try {
-      bpf("BPF_OBJ_GET_INFO_BY_FD", getInfo, { bpf_fd: fd.number, info_len: bpfProgInfo.size, info: info.address });
+      bpf("BPF_OBJ_GET_INFO_BY_FD", getInfo, {
+        bpf_fd: fd.number,
+        info_len: bpfProgInfo.size,
+        info: info.address,
+      });
     } catch (cause) {
       if (errnoOf(cause) === undefined) throw cause;
-      throw new UnsupportedError(`reading the id of ${fd.label} needs Linux 4.13; this is ${kernelRelease()}`, { cause });
+      throw new UnsupportedError(
+        `reading the id of ${fd.label} needs Linux 4.13; this is ${kernelRelease()}`,
+        { cause },
+      );
     }
     return bpfProgInfo.read(viewOf(info.bytes), 0).id;
   });
@@ -79,9 +86,12 @@ export function loadProgram(
 ): KernelProgram {
   const { kind } = spec;
   if (kind === null) {
-    throw new UsageError(`cannot load program "${spec.name}": its section "${spec.section}" does not say its kind`, {
-      hint: "state the kind when loading it",
-    });
+    throw new UsageError(
+      `cannot load program "${spec.name}": its section "${spec.section}" does not say its kind`,
+      {
+        hint: "state the kind when loading it",
+      },
+    );
   }
   return withArena((arena) => {
     const plain = plainValues(spec, kind, linkMaps(spec, maps), arena);
@@ -132,11 +142,15 @@ export function linkMaps(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): 
   for (const { insn, map: name, valueOffset } of spec.mapReferences) {
     const map = maps.get(name);
     if (map === undefined) {
-      throw new UsageError(`cannot load program "${spec.name}": it uses table "${name}", which was not given`);
+      throw new UsageError(
+        `cannot load program "${spec.name}": it uses table "${name}", which was not given`,
+      );
     }
     const at = insn * 8;
     if (insns[at] !== BPF_LD_IMM64 || at + 16 > insns.length) {
-      throw new UsageError(`cannot load program "${spec.name}": instruction ${insn} does not load table "${name}"`);
+      throw new UsageError(
+        `cannot load program "${spec.name}": instruction ${insn} does not load table "${name}"`,
+      );
     }
     const pseudo = valueOffset === null ? BPF_PSEUDO_MAP_FD : BPF_PSEUDO_MAP_VALUE;
     insns[at + 1] = (insns[at + 1]! & 0x0f) | (pseudo << 4);
@@ -147,7 +161,12 @@ export function linkMaps(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): 
 }
 
 /** Loads the first variant that the kernel takes: with debug information, else without. */
-function loadAny(spec: ProgramSpec, kind: ProgramKindName, variants: readonly LoadValues[], arena: Arena): number {
+function loadAny(
+  spec: ProgramSpec,
+  kind: ProgramKindName,
+  variants: readonly LoadValues[],
+  arena: Arena,
+): number {
   let refusal: Refusal | undefined;
   for (const values of variants) {
     const outcome = load(values, arena);
@@ -203,10 +222,13 @@ function withLog(values: LoadValues, cause: SyscallError, arena: Arena): number 
 function explain(spec: ProgramSpec, kind: ProgramKindName, { cause, log }: Refusal): BpfError {
   if (log.trim() !== "") return rejection(spec, log, cause);
   const { since } = programKinds[kind];
-  if (isPermission(cause.errno)) return missingPrivilege(`loading program "${spec.name}"`, capability(kind), cause);
+  if (isPermission(cause.errno))
+    return missingPrivilege(`loading program "${spec.name}"`, capability(kind), cause);
   if (cause.errno === "ENOSYS") return new UnsupportedError("this kernel has no bpf(2)", { cause });
   if (!isAtLeast(kernelVersion(), since)) {
-    return new UnsupportedError(`${kind} programs need Linux ${since}; this is ${kernelRelease()}`, { cause });
+    return new UnsupportedError(`${kind} programs need Linux ${since}; this is ${kernelRelease()}`, {
+      cause,
+    });
   }
   const count = spec.insns.length / 8;
   const why =

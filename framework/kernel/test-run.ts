@@ -73,5 +73,7 @@ function explain(program: KernelProgram, input: Uint8Array, cause: unknown): unk
 }
 
 function unsupported(program: KernelProgram, cause: unknown): BpfError {
-  return new UnsupportedError(`${kernelRelease()} cannot run a ${program.kind} program on given bytes`, { cause });
+  return new UnsupportedError(`${kernelRelease()} cannot run a ${program.kind} program on given bytes`, {
+    cause,
+  });
 }

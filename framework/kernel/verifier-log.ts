@@ -1,12 +1,13 @@
 import { type SourcePosition, VerifierError } from "../core/errors.ts";
-import { struct, u16, u32, u8, viewOf } from "../core/layout.ts";
+import { struct, u8, u16, u32, viewOf } from "../core/layout.ts";
 import { BtfStrings } from "../object/btf-strings.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 
 /** Numbers at the end of a log, and the remains of the machine's state: not reasons. */
 const TRAILER = /^(processed \d+ insns|verification time |stack depth |max_states|peak_states|mark_read)/;
 /** An instruction, a jump to one, a source line, a state of registers or a step of the search for one. */
-const STEP = /^(\d+: |from \d+ to |;|mark_precise:|(R\d+|fp-\d+)(_\w+)?=|caller:|callee:|returning from callee|func#)/;
+const STEP =
+  /^(\d+: |from \d+ to |;|mark_precise:|(R\d+|fp-\d+)(_\w+)?=|caller:|callee:|returning from callee|func#)/;
 
 /** The verifier's words, on this and older kernels, and what to do about each. First match wins. */
 const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
@@ -28,7 +29,8 @@ const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] 
   ],
   [
     /program of this type cannot use helper (\S+)|helper call is not allowed/,
-    (match) => `${match[1] === undefined ? "this helper" : helperName(match[1])} is not allowed in this kind of program`,
+    (match) =>
+      `${match[1] === undefined ? "this helper" : helperName(match[1])} is not allowed in this kind of program`,
   ],
   [
     /GPL[- ](restricted|compatible)|cannot call GPL|non-GPL/i,
@@ -48,20 +50,16 @@ const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] 
   ],
   [
     /unbounded memory access|unbounded min value|min value is negative|min value is outside|max value is outside|outside of the allowed memory range/,
-    () => "bound the index or length first: if (n >= MAX) return 0, or n &= MAX - 1 where MAX is a power of two",
+    () =>
+      "bound the index or length first: if (n >= MAX) return 0, or n &= MAX - 1 where MAX is a power of two",
   ],
-  [
-    /R0 !read_ok/,
-    () => "every path must return a value",
-  ],
+  [/R0 !read_ok/, () => "every path must return a value"],
   [
     /!read_ok/,
-    () => "a register is read that nothing was written to: an uninitialised variable, or one kept across a call",
+    () =>
+      "a register is read that nothing was written to: an uninitialised variable, or one kept across a call",
   ],
-  [
-    /invalid access to packet/,
-    () => "compare the pointer with data_end before reading the packet",
-  ],
+  [/invalid access to packet/, () => "compare the pointer with data_end before reading the packet"],
   [
     /invalid bpf_context access/,
     () => "this field of the context is not readable here, or its size or offset is wrong",
@@ -102,7 +100,10 @@ export interface LogSummary {
 
 /** Finds the reason in a verifier's log. */
 export function summarizeLog(log: string): LogSummary {
-  const lines = log.split("\n").map((line) => line.trim()).filter(Boolean);
+  const lines = log
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
   const reasons = reasonLines(lines);
   const reason = reasons.join("; ");
   return {
@@ -138,7 +139,12 @@ function findHint(reason: string): string | undefined {
 }
 
 /** `struct bpf_line_info`. */
-const bpfLineInfo = struct("bpf_line_info", { insn_off: u32, file_name_off: u32, line_off: u32, line_col: u32 });
+const bpfLineInfo = struct("bpf_line_info", {
+  insn_off: u32,
+  file_name_off: u32,
+  line_off: u32,
+  line_col: u32,
+});
 
 /** A place in the user's source, and the text of its line without the white space around. */
 export interface SourceLine extends SourcePosition {

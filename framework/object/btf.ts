@@ -1,106 +1,16 @@
 import { ObjectError } from "../core/errors.ts";
-import { BtfStrings } from "./btf-strings.ts";
+import { btfSections, indexTypes, wordsPerEntry } from "./btf-sections.ts";
+import type { BtfStrings } from "./btf-strings.ts";
+import { type BtfKind, type BtfMember, type BtfType, btfKinds } from "./btf-types.ts";
+import { describeType } from "./describe-type.ts";
 
-/** One member of a struct or union. */
-export interface BtfMember {
-  /** "" for an anonymous struct or union inside another. */
-  readonly name: string;
-  readonly type: number;
-  readonly bitOffset: number;
-  /** 0: not a bit field. */
-  readonly bitSize: number;
-}
+export type { BtfKind, BtfMember, BtfType } from "./btf-types.ts";
 
-/** One decoded type; `type`, `element`, `index` and `returns` are ids, 0 being void. */
-export type BtfType =
-  | { readonly kind: "void" }
-  | {
-      readonly kind: "int";
-      readonly name: string;
-      readonly size: number;
-      readonly bits: number;
-      readonly bitOffset: number;
-      readonly signed: boolean;
-      readonly char: boolean;
-      readonly bool: boolean;
-    }
-  | { readonly kind: "float"; readonly name: string; readonly size: number }
-  | { readonly kind: "ptr" | "const" | "volatile" | "restrict"; readonly type: number }
-  | { readonly kind: "typedef" | "type_tag"; readonly name: string; readonly type: number }
-  | { readonly kind: "array"; readonly element: number; readonly index: number; readonly length: number }
-  | {
-      readonly kind: "struct" | "union";
-      readonly name: string;
-      readonly size: number;
-      readonly members: readonly BtfMember[];
-    }
-  | {
-      readonly kind: "enum" | "enum64";
-      readonly name: string;
-      readonly size: number;
-      readonly signed: boolean;
-      readonly values: readonly { readonly name: string; readonly value: bigint }[];
-    }
-  | { readonly kind: "fwd"; readonly name: string; readonly union: boolean }
-  | { readonly kind: "func"; readonly name: string; readonly type: number; readonly linkage: number }
-  | {
-      readonly kind: "func_proto";
-      readonly returns: number;
-      readonly params: readonly { readonly name: string; readonly type: number }[];
-    }
-  | { readonly kind: "var"; readonly name: string; readonly type: number; readonly linkage: number }
-  | {
-      readonly kind: "datasec";
-      readonly name: string;
-      readonly size: number;
-      readonly variables: readonly {
-        readonly type: number;
-        readonly offset: number;
-        readonly size: number;
-      }[];
-    }
-  | { readonly kind: "decl_tag"; readonly name: string; readonly type: number; readonly component: number };
-
-export type BtfKind = BtfType["kind"];
-
-/** Kinds by their number in include/uapi/linux/btf.h. */
-const kinds = [
-  "void",
-  "int",
-  "ptr",
-  "array",
-  "struct",
-  "union",
-  "enum",
-  "fwd",
-  "typedef",
-  "volatile",
-  "const",
-  "restrict",
-  "func",
-  "func_proto",
-  "var",
-  "datasec",
-  "float",
-  "decl_tag",
-  "type_tag",
-  "enum64",
-] as const satisfies readonly BtfKind[];
-
-/** 32-bit words of a type by kind: a fixed number, and one for each of the `vlen` entries. */
-const fixedWords = Uint8Array.of(0, 4, 3, 6, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 3, 3, 4, 3, 3);
-const entryWords = Uint8Array.of(0, 0, 0, 0, 3, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3);
-
-const MAGIC = 0xeb9f;
-const HEADER_BYTES = 24;
 const ENUM = 6;
 const ENUM64 = 19;
 
 /** Longest chain of qualifiers, arrays or nested structs followed; the kernel stops at 32 (MAX_RESOLVE_DEPTH). */
 const MOST_DEPTH = 64;
-
-/** Parameters that a description shows at most; damaged types could have 65,535, of functions that have as many. */
-const MOST_PARAMS = 12;
 
 /** Qualifiers and other names of a type, which `resolve` looks through. */
 const transparent = new Set<number>([8, 9, 10, 11, 18]);
@@ -144,7 +54,7 @@ export class Btf {
    * @throws ObjectError when header or type section do not hold together
    */
   constructor(bytes: Uint8Array, base?: Btf) {
-    const { firstByte, types, strings } = splitSections(bytes);
+    const { firstByte, types, strings } = btfSections(bytes);
     this.bytes = bytes;
     this.#base = base;
     this.#firstByte = firstByte;
@@ -172,7 +82,7 @@ export class Btf {
 
   /** The kind of a type, without decoding it. */
   kindOf(id: number): BtfKind {
-    return kinds[this.#kindNumber(id)]!;
+    return btfKinds[this.#kindNumber(id)]!;
   }
 
   /** The type behind typedefs, const, volatile, restrict and type tags. */
@@ -249,7 +159,7 @@ export class Btf {
 
   /** The type as C spells it, for messages: "struct data_t *", "char[16]", "u32". */
   describe(id: number): string {
-    return this.#declare(id, "", 0);
+    return describeType(this, id);
   }
 
   #start(id: number): number {
@@ -272,7 +182,7 @@ export class Btf {
     const name = this.string(words[start]!);
     const info = words[start + 1]!;
     const third = words[start + 2]!;
-    const kind = kinds[(info >>> 24) & 0x1f]!;
+    const kind = btfKinds[(info >>> 24) & 0x1f]!;
     const flag = info >>> 31 !== 0;
     const count = info & 0xffff;
     const rest = start + 3;
@@ -465,7 +375,7 @@ export class Btf {
       const info = words[start + 1]!;
       const kind = (info >>> 24) & 0x1f;
       if (kind !== ENUM && kind !== ENUM64) continue;
-      const step = entryWords[kind]!;
+      const step = wordsPerEntry(kind);
       const end = start + 3 + (info & 0xffff) * step;
       for (let at = start + 3; at < end; at += step) {
         names.push(words[at]!);
@@ -480,116 +390,10 @@ export class Btf {
     if (this.#base !== undefined) yield* this.#base.#offsetsOf(name);
     for (const offset of this.#strings.offsetsOf(name)) yield this.#firstString + offset;
   }
-
-  /** A C declaration of `name` with this type; "" as name gives the bare type. */
-  #declare(id: number, declarator: string, depth: number): string {
-    if (depth >= MOST_DEPTH) return "…";
-    const type = this.type(id);
-    const behind = (word: string) => (declarator === "" ? word : `${word} ${declarator}`);
-    switch (type.kind) {
-      case "void":
-        return behind("void");
-      case "ptr": {
-        const target = this.kindOf(type.type);
-        const inner = target === "array" || target === "func_proto" ? `(*${declarator})` : `*${declarator}`;
-        return this.#declare(type.type, inner, depth + 1);
-      }
-      case "array": {
-        const bounds = `${declarator}[${type.length}]`;
-        const text = this.#declare(type.element, bounds, depth + 1);
-        return declarator === "" ? text.replace(` ${bounds}`, bounds) : text;
-      }
-      case "func_proto": {
-        const params = type.params
-          .slice(0, MOST_PARAMS)
-          .map((param) => this.#declare(param.type, "", depth + MOST_DEPTH / 4));
-        return this.#declare(type.returns, `${declarator}(${params.join(", ")})`, depth + 1);
-      }
-      case "const":
-      case "volatile":
-      case "restrict":
-        if (this.kindOf(type.type) === "ptr") return this.#declare(type.type, behind(type.kind), depth + 1);
-        return `${type.kind} ${this.#declare(type.type, declarator, depth + 1)}`;
-      case "type_tag":
-        return this.#declare(type.type, declarator, depth + 1);
-      case "struct":
-      case "union":
-      case "enum":
-        return behind(`${type.kind} ${type.name === "" ? "{…}" : type.name}`);
-      case "enum64":
-        return behind(`enum ${type.name === "" ? "{…}" : type.name}`);
-      case "fwd":
-        return behind(`${type.union ? "union" : "struct"} ${type.name}`);
-      case "func":
-      case "var":
-        return this.#declare(type.type, type.name, depth + 1);
-      default:
-        return behind(type.name);
-    }
-  }
 }
 
 function cyclic(id: number): ObjectError {
   return new ObjectError(
     `cannot read BTF: type ${id} contains itself, or is nested deeper than ${MOST_DEPTH} levels`,
   );
-}
-
-/** Reads the header (include/uapi/linux/btf.h, struct btf_header) and cuts the two sections out. */
-function splitSections(bytes: Uint8Array): { firstByte: number; types: Uint32Array; strings: BtfStrings } {
-  const fail = (why: string) => new ObjectError(`cannot read BTF: ${why}`);
-  if (bytes.length < HEADER_BYTES) throw fail(`${bytes.length} bytes are fewer than its header`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const magic = view.getUint16(0, true);
-  if (magic === 0x9feb) throw fail("it is big-endian, only little-endian is supported");
-  if (magic !== MAGIC) throw fail(`its magic number is 0x${magic.toString(16)}, not 0x${MAGIC.toString(16)}`);
-  if (bytes[2] !== 1) throw fail(`its version is ${bytes[2]}, not 1`);
-  const headerLength = view.getUint32(4, true);
-  const section = (field: number, what: string): { start: number; length: number } => {
-    const start = headerLength + view.getUint32(field, true);
-    const length = view.getUint32(field + 4, true);
-    if (headerLength < HEADER_BYTES || start + length > bytes.length) {
-      throw fail(`its ${what} section ends past the ${bytes.length} bytes given`);
-    }
-    return { start, length };
-  };
-  const types = section(8, "type");
-  const strings = section(16, "string");
-  if (types.start % 4 !== 0 || types.length % 4 !== 0)
-    throw fail("its type section is not made of 32-bit words");
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + strings.start, strings.length);
-  return {
-    firstByte: types.start,
-    types: wordsAt(bytes, types.start, types.length),
-    strings: new BtfStrings(text),
-  };
-}
-
-/** The bytes as little-endian words: a view where alignment allows, else a copy. */
-function wordsAt(bytes: Uint8Array, start: number, length: number): Uint32Array {
-  const offset = bytes.byteOffset + start;
-  if (offset % 4 === 0) return new Uint32Array(bytes.buffer, offset, length / 4);
-  return new Uint32Array(new Uint8Array(bytes.subarray(start, start + length)).buffer);
-}
-
-/** The word each type starts at. */
-function indexTypes(words: Uint32Array): Uint32Array {
-  const length = words.length;
-  const knownKinds = kinds.length;
-  const starts = new Uint32Array(Math.ceil(length / 3));
-  let count = 0;
-  let at = 0;
-  while (at + 3 <= length) {
-    const info = words[at + 1]!;
-    const kind = (info >>> 24) & 0x1f;
-    if (kind === 0 || kind >= knownKinds) {
-      throw new ObjectError(`cannot read BTF: type ${count + 1} is of unknown kind ${kind}`, {
-        hint: "it was written by a compiler newer than this library",
-      });
-    }
-    starts[count++] = at;
-    at += fixedWords[kind]! + (info & 0xffff) * entryWords[kind]!;
-  }
-  if (at !== length) throw new ObjectError(`cannot read BTF: type ${count} ends past the type section`);
-  return starts.subarray(0, count);
 }

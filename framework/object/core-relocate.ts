@@ -361,7 +361,6 @@ function elementField(btf: Btf, bitOffset: number, element: number, index: numbe
     bitOffset: bitOffset + index * btf.sizeOf(element) * 8,
     type: element,
     bitSize: 0,
-    isMember: false,
   };
 }
 
@@ -370,7 +369,6 @@ function memberField(bitOffset: number, member: BtfMember): Field {
     bitOffset: bitOffset + member.bitOffset,
     type: member.type,
     bitSize: member.bitSize,
-    isMember: true,
   };
 }
 

@@ -41,11 +41,7 @@ const MOST_TRIES = 5;
  * @returns what the call returned: a descriptor or 0
  * @throws SyscallError always to be wrapped by the caller, who knows what was being done
  */
-export function bpf<F>(
-  command: BpfCommand,
-  layout: StructCodec<F>,
-  values: Partial<StructValue<F>>,
-): number {
+export function bpf<F>(command: BpfCommand, layout: StructCodec<F>, values: Partial<StructValue<F>>): number {
   return bpfReply(command, layout, values).result;
 }
 

@@ -26,7 +26,14 @@ export interface Libc {
   readonly fcntl: (fd: number, command: number, argument: number) => number;
   readonly ioctl: (fd: number, request: number, argument: number) => number;
   /** Returns -1 for MAP_FAILED. */
-  readonly mmap: (at: Address, length: number, prot: number, flags: number, fd: number, offset: number) => Address;
+  readonly mmap: (
+    at: Address,
+    length: number,
+    prot: number,
+    flags: number,
+    fd: number,
+    offset: number,
+  ) => Address;
   readonly munmap: (at: Address, length: number) => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (fd: number, address: Address, length: number) => number;
@@ -44,11 +51,7 @@ interface Koffi {
   view(address: Address, length: number): ArrayBuffer;
   errno(): number;
   readonly node: {
-    poll(
-      fd: number,
-      events: { readable: boolean },
-      callback: (status: number) => void,
-    ): { close(): void };
+    poll(fd: number, events: { readable: boolean }, callback: (status: number) => void): { close(): void };
   };
 }
 
@@ -114,7 +117,10 @@ const errnoNames = new Map<number, string>(
   Object.entries(constants.errno).map(([name, number]) => [number, name]),
 );
 // The kernel's own number leaks out of bpf(2); user space headers do not have it. EAGAIN shares 11 with EWOULDBLOCK.
-errnoNames.set(524, "ENOTSUPP").set(constants.errno.EAGAIN, "EAGAIN").set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
+errnoNames
+  .set(524, "ENOTSUPP")
+  .set(constants.errno.EAGAIN, "EAGAIN")
+  .set(constants.errno.EOPNOTSUPP, "EOPNOTSUPP");
 
 /** Why the last call failed, for instance "EINVAL". Only meaningful right after a failure. */
 export function lastErrno(): string {

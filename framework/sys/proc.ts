@@ -53,8 +53,7 @@ let running: KernelVersion | undefined;
  * before 5.0 compare all of it with what a kprobe program states.
  */
 export function kernelVersion(): KernelVersion {
-  running ??=
-    parseVersion(readText("/proc/version_signature")?.split(" ")[2] ?? "") ??
+  running ??= parseVersion(readText("/proc/version_signature")?.split(" ")[2] ?? "") ??
     parseVersion(/Debian (\S+)/.exec(version())?.[1] ?? "") ??
     parseVersion(release()) ?? { major: 0, minor: 0, patch: 0 };
   return running;
@@ -148,7 +147,10 @@ export function kernelConfig(): ReadonlyMap<string, string> | undefined {
   const text = compressedConfig() ?? readText(`/boot/config-${release()}`);
   if (text === undefined) return undefined;
   return new Map(
-    Array.from(text.matchAll(/^(CONFIG_\w+)=(.*)$/gm), (match) => [match[1]!, match[2]!.replace(/^"|"$/g, "")]),
+    Array.from(text.matchAll(/^(CONFIG_\w+)=(.*)$/gm), (match) => [
+      match[1]!,
+      match[2]!.replace(/^"|"$/g, ""),
+    ]),
   );
 }
 

@@ -9,11 +9,11 @@ import {
   statfsSync,
 } from "node:fs";
 import { join } from "node:path";
-import { BpfError, PermissionError, SyscallError, UnsupportedError } from "../core/errors.ts";
+import { type BpfError, PermissionError, SyscallError, UnsupportedError } from "../core/errors.ts";
+import { notify } from "../core/notify.ts";
 import { TRACEFS_MAGIC } from "../uapi/constants.ts";
 import { Fd } from "./fd.ts";
 import { lastErrno, libc } from "./libc.ts";
-import { notify } from "./notify.ts";
 
 /** Where kernels put it: its own place, and the older one inside debugfs. */
 const PLACES = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] as const;
@@ -53,10 +53,13 @@ function explainMount(errno: string): BpfError {
   const [target] = PLACES;
   const cause = new SyscallError(`mount(tracefs, ${target})`, errno);
   if (errno === "EPERM" || errno === "EACCES") {
-    return new PermissionError("tracepoints and the trace pipe need tracefs, which is not mounted or not accessible", {
-      hint: `run as root, or let root do "mount -t tracefs tracefs ${target}"`,
-      cause,
-    });
+    return new PermissionError(
+      "tracepoints and the trace pipe need tracefs, which is not mounted or not accessible",
+      {
+        hint: `run as root, or let root do "mount -t tracefs tracefs ${target}"`,
+        cause,
+      },
+    );
   }
   return new UnsupportedError("this kernel has no tracefs", {
     hint: "it needs CONFIG_TRACING; raw tracepoints work without",
@@ -118,7 +121,13 @@ export function tracepointId(category: string, name: string): number | undefined
 /** The text of a tracepoint's `format` file, or undefined when this kernel has none by that name. */
 export function tracepointFormat(category: string, name: string): string | undefined {
   if (!NAME.test(category) || !NAME.test(name)) return undefined;
-  return readOptional(`reading the format of tracepoint ${category}:${name}`, "events", category, name, "format");
+  return readOptional(
+    `reading the format of tracepoint ${category}:${name}`,
+    "events",
+    category,
+    name,
+    "format",
+  );
 }
 
 /** Every tracepoint category, sorted. */
@@ -135,7 +144,10 @@ function folders(path: string): readonly string[] {
   return inTracefs("listing tracepoints", (root) => {
     try {
       const entries = readdirSync(join(root, path), { withFileTypes: true });
-      return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort();
+      return entries
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => entry.name)
+        .sort();
     } catch (error) {
       if (systemCode(error) === "ENOENT") return [];
       throw error;
@@ -192,8 +204,9 @@ export function openTracePipe(): Fd {
 
 /** Reads what is there now into `into`; 0 when nothing is. */
 export function readNow(fd: Fd, into: Uint8Array): number {
+  const { number } = fd;
   try {
-    return readSync(fd.number, into);
+    return readSync(number, into);
   } catch (error) {
     const code = systemCode(error);
     if (code === "EAGAIN" || code === "EINTR") return 0;

@@ -24,7 +24,9 @@ export const bpfCommands = {
 export type BpfCommand = keyof typeof bpfCommands;
 
 /** Numbers of the system calls that libc has no function for, by Node's `process.arch`. Little-endian 64-bit only. */
-export const syscallNumbers: Readonly<Record<string, { readonly bpf: number; readonly perf_event_open: number }>> = {
+export const syscallNumbers: Readonly<
+  Record<string, { readonly bpf: number; readonly perf_event_open: number }>
+> = {
   x64: { bpf: 321, perf_event_open: 298 },
   arm64: { bpf: 280, perf_event_open: 241 },
   riscv64: { bpf: 280, perf_event_open: 241 },

@@ -64,8 +64,8 @@ function make(btf: Btf, id: number): Codec<unknown> {
         fields: fieldsOf(btf, type.members, 0),
       });
     case "datasec":
-      return recordCodec(type.name, {
-        size: type.size,
+      return recordCodec(`section ${type.name}`, {
+        size: Math.max(type.size, ...type.variables.map(({ offset, size }) => offset + size)),
         align: 8,
         fields: type.variables.map((variable) => ({
           name: btf.nameOf(variable.type),

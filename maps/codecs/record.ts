@@ -35,7 +35,7 @@ export function recordCodec(
   const names = new Set(fields.map((field) => field.name));
   const literal = (at: string, bind: (value: unknown) => string): string => {
     const members = fields.map(
-      (field) => `[${JSON.stringify(field.name)}]: ${sourceOf(field.codec, plus(at, field.offset), bind)}`,
+      (field) => `${propertyName(field.name)}: ${sourceOf(field.codec, plus(at, field.offset), bind)}`,
     );
     return `{ ${members.join(", ")} }`;
   };
@@ -64,6 +64,11 @@ export function recordCodec(
       fields.length > mostInlined ? `${bind(codec)}.read(view, ${at})` : literal(at, bind),
   };
   return codec;
+}
+
+/** A name as an object literal takes it. Only in brackets does `__proto__` make a property instead of a prototype. */
+function propertyName(name: string): string {
+  return name === "__proto__" ? '["__proto__"]' : JSON.stringify(name);
 }
 
 function plus(at: string, offset: number): string {

@@ -46,7 +46,7 @@ type End = { readonly error?: unknown; readonly isError: boolean };
 class QueueIterator<T> implements AsyncIterator<T, undefined> {
   readonly #options: QueueOptions;
   readonly #onDrop: () => void;
-  readonly #subscription: Subscription;
+  readonly #subscription: Subscription | undefined;
   /** Waiting items are those from `#first` on: taking one must not move the others. */
   #queue: T[] = [];
   #first = 0;
@@ -93,10 +93,16 @@ class QueueIterator<T> implements AsyncIterator<T, undefined> {
   #take(item: T): void {
     if (this.#end !== undefined) return;
     const waiting = this.#waiting.shift();
-    if (waiting !== undefined) return waiting.resolve({ value: item, done: false });
+    if (waiting !== undefined) {
+      waiting.resolve({ value: item, done: false });
+      return;
+    }
     const { limit, overflow } = this.#options;
     if (this.#queue.length - this.#first >= limit) {
-      if (overflow === "error") return this.#finish({ error: tooSlow(limit), isError: true });
+      if (overflow === "error") {
+        this.#finish({ error: tooSlow(limit), isError: true });
+        return;
+      }
       this.#onDrop();
       if (overflow === "drop-newest") return;
       this.#shift();

@@ -49,14 +49,14 @@ export class BufferGroup implements Disposable {
 
   /**
    * Waits for records and calls back for them: resolves to their number as soon as some were delivered, or to 0 when
-   * the time is over. What a callback throws rejects the promise. Other work of the event loop gets its turn between two
-   * polls, however many records there are.
-   * @throws UsageError when no buffer was opened; ClosedError when closed meanwhile; the signal's reason when aborted
+   * the time is over or the signal aborts. What a callback throws rejects the promise. Other work of the event loop gets
+   * its turn between two polls, however many records there are.
+   * @throws UsageError when no buffer was opened; ClosedError when closed meanwhile
    */
   async poll(options: PollOptions = {}): Promise<number> {
     const { timeoutMs, signal } = options;
     this.#assertUsable("poll");
-    signal?.throwIfAborted();
+    if (signal?.aborted === true) return 0;
     const count = this.#take(pollRecords);
     if (count > 0 || timeoutMs === 0) {
       await new Promise((resolve) => setImmediate(resolve));
@@ -101,7 +101,7 @@ export class BufferGroup implements Disposable {
         stops.push(() => clearTimeout(timer));
       }
       if (signal !== undefined) {
-        const onAbort = (): void => fail(signal.reason);
+        const onAbort = (): void => finish(() => resolve(0));
         signal.addEventListener("abort", onAbort, { once: true });
         stops.push(() => signal.removeEventListener("abort", onAbort));
       }

@@ -203,7 +203,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
 
   /** Per-CPU tables of numbers: the largest CPU's value. */
   max(key: K): PerCpuItem<V> | undefined {
-    return this.#fold("max", key, (values) => values.reduce((most, value) => (value > most ? value : most)));
+    return this.#fold("max", key, (values) => values.reduce(larger));
   }
 
   /**
@@ -298,7 +298,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     }
   }
 
-  /** Returns false when this kernel cannot read this map in batches, before having visited anything. */
+  /** Returns false when the kernel refuses to read this map in batches, before having visited anything. */
   #scanBatches(raw: BatchMap, visit: EntryVisitor): boolean {
     const keySize = this.#key.size;
     const valueSize = this.#value.size;
@@ -312,7 +312,8 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
       try {
         count = raw.lookupBatch(cursor, keys.bytes, values.bytes, most);
       } catch (error) {
-        if (!(error instanceof UnsupportedError) || seen > 0) throw error;
+        const isRefused = error instanceof UnsupportedError || error instanceof MapError;
+        if (!isRefused || seen > 0) throw error;
         this.#batches = false;
         return false;
       }
@@ -362,6 +363,11 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
 
 function add(left: number | bigint, right: number | bigint): number | bigint {
   return typeof left === "bigint" ? left + BigInt(right) : left + Number(right);
+}
+
+function larger(left: number | bigint, right: number | bigint): number | bigint {
+  if (right > left) return right;
+  return left;
 }
 
 /** BCC's positional arguments, or the same as an object. */

@@ -126,7 +126,10 @@ function explain(program: KernelProgram, target: Target, cause: unknown): unknow
 function unknownFunction(program: KernelProgram, target: Target, errno: string, cause: unknown): unknown {
   const functions = new Set(kernelFunctions());
   if (functions.has(target.symbol)) {
-    const why = errno === "EADDRNOTAVAIL" ? "several functions have this name" : "the kernel does not allow a probe there";
+    const why =
+      errno === "EADDRNOTAVAIL"
+        ? "several functions have this name"
+        : "the kernel does not allow a probe there";
     return cannotAttach(program, target, `${why} (${errno})`, { cause });
   }
   const hint = didYouMean(nearestNames(target.symbol, functions));

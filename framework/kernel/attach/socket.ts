@@ -1,4 +1,4 @@
-import { i32, struct, u16, u32, u8, bytes } from "../../core/layout.ts";
+import { bytes, i32, struct, u8, u16, u32 } from "../../core/layout.ts";
 import type { Scope } from "../../core/scope.ts";
 import type { AttachTarget } from "../../programs/targets.ts";
 import type { SocketLink } from "../../runtime/types.ts";

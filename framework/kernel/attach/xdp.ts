@@ -50,9 +50,12 @@ export function attachXdp(program: KernelProgram, target: Target): Link {
 
 function explain(program: KernelProgram, target: Target, cause: unknown): unknown {
   if (errnoOf(cause) === "EINVAL" && supports("xdp_link").state === "no") {
-    return new UnsupportedError(`attaching XDP programs needs links, which need Linux 5.9; this is ${kernelRelease()}`, {
-      cause,
-    });
+    return new UnsupportedError(
+      `attaching XDP programs needs links, which need Linux 5.9; this is ${kernelRelease()}`,
+      {
+        cause,
+      },
+    );
   }
   return explainAttach({ program, target, capability: "CAP_BPF and CAP_NET_ADMIN" }, cause, {
     EBUSY: "the device has an XDP program already",

@@ -43,7 +43,9 @@ export class PerfBuffer implements EventSource {
     const key = numberBytes(options.cpu);
     let ring: PerfRing;
     try {
-      ring = this.#scope.own(new PerfRing(`perf buffer "${this.#map.spec.name}" on CPU ${options.cpu}`, options));
+      ring = this.#scope.own(
+        new PerfRing(`perf buffer "${this.#map.spec.name}" on CPU ${options.cpu}`, options),
+      );
     } catch (error) {
       // The CPU went offline meanwhile, and so nothing runs on it.
       if (errnoOf(error) === "ENODEV") return;

@@ -101,7 +101,13 @@ export class PerfRing implements Disposable {
   }
 
   /** Gives one record to its callback; true for a sample. Kinds that BPF does not write are passed over. */
-  #handOver(view: DataView, at: number, type: number, onRecord: RecordCallback, onLost: LostCallback): boolean {
+  #handOver(
+    view: DataView,
+    at: number,
+    type: number,
+    onRecord: RecordCallback,
+    onLost: LostCallback,
+  ): boolean {
     const body = at + perfEventHeader.size;
     if (type === PERF_RECORD_SAMPLE) {
       // PERF_SAMPLE_RAW: the size, then the bytes, whose size includes padding up to a multiple of 8 with the size.

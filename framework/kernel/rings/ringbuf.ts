@@ -46,7 +46,11 @@ export class RingBuffer implements EventSource {
       this.#fd = this.#scope.own(duplicate(map.fd, label));
       const own = { length: page, offset: 0, writable: true };
       const rest = { length: page + 2 * size, offset: page, writable: false };
-      this.#consumer = new BigInt64Array(this.#scope.own(new Mapping(this.#fd.number, label, own)).buffer, 0, 1);
+      this.#consumer = new BigInt64Array(
+        this.#scope.own(new Mapping(this.#fd.number, label, own)).buffer,
+        0,
+        1,
+      );
       const shared = this.#scope.own(new Mapping(this.#fd.number, label, rest)).buffer;
       this.#words = new Int32Array(shared);
       this.#view = new DataView(shared);

@@ -89,7 +89,8 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test("a prefix tree finds the longest prefix", () => {
     const routes = create(map("lpm_trie", { keySize: 8, valueSize: 4 }));
-    const prefix = (length: number, ...address: number[]): Uint8Array => Uint8Array.of(length, 0, 0, 0, ...address);
+    const prefix = (length: number, ...address: number[]): Uint8Array =>
+      Uint8Array.of(length, 0, 0, 0, ...address);
     routes.update(prefix(8, 10, 0, 0, 0), key(1), "any");
     routes.update(prefix(16, 10, 1, 0, 0), key(2), "any");
     const into = new Uint8Array(4);
@@ -117,7 +118,9 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
     const counts = create(map("hash", { maxEntries: 4 }));
     for (let i = 0; i < 4; i++) counts.update(key(i), valueOf(counts, i), "any");
     expect(codeOf(() => counts.update(key(4), valueOf(counts, 4), "any"))).toBe("MAP_FULL");
-    expect(() => counts.update(key(4), valueOf(counts, 4), "any")).toThrow('table "counts" is full (4 entries)');
+    expect(() => counts.update(key(4), valueOf(counts, 4), "any")).toThrow(
+      'table "counts" is full (4 entries)',
+    );
   });
 
   test("an index past the end of an array is named in the error", () => {
@@ -138,7 +141,8 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
     (kind) => {
       const keySize = kind === "lpm_trie" ? 8 : 4;
       const counts = create(map(kind, { keySize, maxEntries: 1000 }));
-      const keyFor = (i: number): Uint8Array => (keySize === 8 ? Uint8Array.of(32, 0, 0, 0, ...key(i)) : key(i));
+      const keyFor = (i: number): Uint8Array =>
+        keySize === 8 ? Uint8Array.of(32, 0, 0, 0, ...key(i)) : key(i);
       for (let i = 0; i < 500; i++) counts.update(keyFor(i), valueOf(counts, i & 0x7f), "any");
       if (!isBatchMap(counts)) return expect(runtime.supports("batch").state).not.toBe("yes");
       const most = 64;
@@ -196,7 +200,9 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
     const into = new Uint8Array(8);
     data.lookup(key(0), into);
     expect(into).toEqual(initial);
-    expect(() => data.update(key(0), into, "any")).toThrow('cannot write to table "hello.rodata": it is read-only');
+    expect(() => data.update(key(0), into, "any")).toThrow(
+      'cannot write to table "hello.rodata": it is read-only',
+    );
   });
 
   test("a perf event array without a size has a slot for every CPU number", () => {

@@ -1,0 +1,24 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const resolve = { alias: { rxbpf: fileURLToPath(new URL("framework/index.ts", import.meta.url)) } };
+
+// Tests that load programs share one kernel and one trace pipe, so their files run one after another.
+const oneAtATime = { fileParallelism: false, sequence: { concurrent: false } } as const;
+
+export default defineConfig({
+  resolve,
+  test: {
+    projects: [
+      { resolve, test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 20_000 } },
+      {
+        resolve,
+        test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000, ...oneAtATime },
+      },
+      {
+        resolve,
+        test: { name: "examples", include: ["test/examples/**/*.test.ts"], testTimeout: 60_000, ...oneAtATime },
+      },
+    ],
+  },
+});
