@@ -10,6 +10,14 @@ import { possibleCpus } from "../sys/proc.ts";
 import { mapBatch, mapElem } from "../uapi/bpf-attr.ts";
 import { BPF_ANY, BPF_EXIST, BPF_NOEXIST, type BpfCommand, bpfCommands } from "../uapi/constants.ts";
 
+// Numbers of this file's own: loaders that compile imports to getters would make each use in an operation a call.
+const LOOKUP = bpfCommands.BPF_MAP_LOOKUP_ELEM;
+const UPDATE = bpfCommands.BPF_MAP_UPDATE_ELEM;
+const DELETE = bpfCommands.BPF_MAP_DELETE_ELEM;
+const NEXT_KEY = bpfCommands.BPF_MAP_GET_NEXT_KEY;
+const TAKE = bpfCommands.BPF_MAP_LOOKUP_AND_DELETE_ELEM;
+const ATTR_BYTES = mapElem.size;
+
 /**
  * A map of the running kernel.
  *
@@ -33,8 +41,8 @@ export class KernelMap implements RawMap {
   constructor(spec: MapSpec, fd: Fd) {
     this.spec = spec;
     this.#fd = fd;
-    const { syscall, numbers } = libc();
-    this.#syscall = syscall;
+    const { syscall3, numbers } = libc();
+    this.#syscall = syscall3;
     this.#bpf = numbers.bpf;
     this.#keySize = spec.keySize;
     this.#valueSize = valueBytes(spec.kind, spec.valueSize, possibleCpus().length);
@@ -69,8 +77,7 @@ export class KernelMap implements RawMap {
   lookup(key: Uint8Array, into: Uint8Array): boolean {
     this.#setKey(key);
     this.#checkValue(into);
-    if (this.#call(bpfCommands.BPF_MAP_LOOKUP_ELEM, this.#attrs.any) < 0)
-      return this.#absent("BPF_MAP_LOOKUP_ELEM");
+    if (this.#call(LOOKUP, this.#attrs.any) < 0) return this.#absent("BPF_MAP_LOOKUP_ELEM");
     into.set(this.#value);
     return true;
   }
@@ -79,23 +86,19 @@ export class KernelMap implements RawMap {
     this.#setKey(key);
     this.#checkValue(value);
     this.#value.set(value);
-    if (this.#call(bpfCommands.BPF_MAP_UPDATE_ELEM, this.#attrs[mode]) < 0)
-      throw this.#refusedUpdate(key, lastErrno());
+    if (this.#call(UPDATE, this.#attrs[mode]) < 0) throw this.#refusedUpdate(key, lastErrno());
   }
 
   delete(key: Uint8Array): boolean {
     this.#setKey(key);
-    return (
-      this.#call(bpfCommands.BPF_MAP_DELETE_ELEM, this.#attrs.remove) === 0 ||
-      this.#absent("BPF_MAP_DELETE_ELEM")
-    );
+    return this.#call(DELETE, this.#attrs.remove) === 0 || this.#absent("BPF_MAP_DELETE_ELEM");
   }
 
   nextKey(after: Uint8Array | null, into: Uint8Array): boolean {
     if (into.length !== this.#keySize) throw this.#wrongSize("key", into.length, this.#keySize);
     if (after !== null) this.#setKey(after);
     const attr = after === null ? this.#attrs.first : this.#attrs.next;
-    if (this.#call(bpfCommands.BPF_MAP_GET_NEXT_KEY, attr) < 0) return this.#absent("BPF_MAP_GET_NEXT_KEY");
+    if (this.#call(NEXT_KEY, attr) < 0) return this.#absent("BPF_MAP_GET_NEXT_KEY");
     into.set(this.#nextKey);
     return true;
   }
@@ -104,8 +107,7 @@ export class KernelMap implements RawMap {
   protected takeValue(key: Uint8Array, into: Uint8Array): boolean {
     this.#setKey(key);
     this.#checkValue(into);
-    const command = "BPF_MAP_LOOKUP_AND_DELETE_ELEM";
-    if (this.#call(bpfCommands[command], this.#attrs.any) < 0) return this.#absent(command);
+    if (this.#call(TAKE, this.#attrs.any) < 0) return this.#absent("BPF_MAP_LOOKUP_AND_DELETE_ELEM");
     into.set(this.#value);
     return true;
   }
@@ -122,7 +124,7 @@ export class KernelMap implements RawMap {
   #call(command: number, attr: number): number {
     // Reading the number throws when the map was closed; the attr holds a number that may be another file's by then.
     void this.#fd.number;
-    return this.#syscall(this.#bpf, command, attr, mapElem.size, 0, 0, 0);
+    return this.#syscall(this.#bpf, command, attr, ATTR_BYTES);
   }
 
   #setKey(key: Uint8Array): void {

@@ -24,8 +24,8 @@ export interface PerfEventOptions {
 export function openPerfEvent(label: string, options: PerfEventOptions): Fd {
   return withArena((arena) => {
     const attr = arena.in(perfEventAttr.encode({ ...options.attr, size: perfEventAttr.size }));
-    const { syscall, numbers } = libc();
-    const fd = syscall(numbers.perf_event_open, Number(attr), -1, options.cpu, -1, PERF_FLAG_FD_CLOEXEC, 0);
+    const { syscall5, numbers } = libc();
+    const fd = syscall5(numbers.perf_event_open, Number(attr), -1, options.cpu, -1, PERF_FLAG_FD_CLOEXEC);
     if (fd < 0) throw new SyscallError(`perf_event_open(${label})`, lastErrno());
     return new Fd(fd, label);
   });

@@ -8,8 +8,8 @@ import { lastErrno, libc } from "./libc.ts";
 export type BpfDoor = (command: BpfCommand, attr: number, size: number) => number | string;
 
 const realDoor: BpfDoor = (command, attr, size) => {
-  const { syscall, numbers } = libc();
-  const result = syscall(numbers.bpf, bpfCommands[command], attr, size, 0, 0, 0);
+  const { syscall3, numbers } = libc();
+  const result = syscall3(numbers.bpf, bpfCommands[command], attr, size);
   return result < 0 ? lastErrno() : result;
 };
 

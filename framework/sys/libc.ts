@@ -7,21 +7,15 @@ import { syscallNumbers } from "../uapi/constants.ts";
 /** Addresses and sizes are numbers here: user space ends below 2^53 on every machine this runs on. */
 type Address = number;
 
-/** `long syscall(long, ...)` with six arguments; -1 on failure, and then `lastErrno()` says why. */
-export type NativeSyscall = (
-  number: number,
-  a: number,
-  b: number,
-  c: number,
-  d: number,
-  e: number,
-  f: number,
-) => number;
+/** `long syscall(long, ...)` with three arguments; -1 on failure, and then `lastErrno()` says why. */
+export type NativeSyscall = (number: number, a: number, b: number, c: number) => number;
 
 /** The functions of libc that this library calls. All return -1 on failure (`if_nametoindex` 0). */
 export interface Libc {
   readonly numbers: { readonly bpf: number; readonly perf_event_open: number };
-  readonly syscall: NativeSyscall;
+  /** For bpf(2): fewer arguments are converted faster, and its callers count nanoseconds. */
+  readonly syscall3: NativeSyscall;
+  readonly syscall5: (number: number, a: number, b: number, c: number, d: number, e: number) => number;
   readonly close: (fd: number) => number;
   readonly fcntl: (fd: number, command: number, argument: number) => number;
   readonly ioctl: (fd: number, request: number, argument: number) => number;
@@ -94,10 +88,11 @@ function bindAll(from: Koffi): Libc {
   const library = from.load(null);
   const bind = <F>(name: string, result: string, parameters: readonly string[]): F =>
     library.func(name, result, parameters) as F;
-  const seven = ["int64", "int64", "int64", "int64", "int64", "int64", "int64"];
+  const words = (count: number): readonly string[] => new Array<string>(count).fill("int64");
   return {
     numbers: syscallNumbers[process.arch]!,
-    syscall: bind("syscall", "int64", seven),
+    syscall3: bind("syscall", "int64", words(4)),
+    syscall5: bind("syscall", "int64", words(6)),
     close: bind("close", "int", ["int"]),
     fcntl: bind("fcntl", "int", ["int", "int", "int64"]),
     ioctl: bind("ioctl", "int", ["int", "uint64", "int64"]),

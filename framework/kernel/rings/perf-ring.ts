@@ -15,6 +15,12 @@ import {
 } from "../../uapi/perf-event.ts";
 import { enable, openPerfEvent } from "../perf-events.ts";
 
+// Numbers of this file's own: loaders that compile imports to getters would make each use per record a call.
+const SAMPLE = PERF_RECORD_SAMPLE;
+const LOST = PERF_RECORD_LOST;
+const HEADER_BYTES = perfEventHeader.size;
+const SIZE_AT = perfEventHeader.offsets.size;
+
 /** The longest record: its size is 16 bits. */
 const LONGEST_RECORD = 65536;
 
@@ -87,7 +93,7 @@ export class PerfRing implements Disposable {
         const at = this.#dataAt + (this.#tail & (this.#size - 1));
         // Records are multiples of 8 bytes, so a header is always in one piece.
         const type = this.#view.getUint32(at, true);
-        const size = this.#view.getUint16(at + perfEventHeader.offsets.size, true);
+        const size = this.#view.getUint16(at + SIZE_AT, true);
         const isWhole = at + size <= this.#dataAt + this.#size;
         const view = isWhole ? this.#view : this.#putTogether(at, size);
         this.#tail = (this.#tail + size) >>> 0;
@@ -108,13 +114,13 @@ export class PerfRing implements Disposable {
     onRecord: RecordCallback,
     onLost: LostCallback,
   ): boolean {
-    const body = at + perfEventHeader.size;
-    if (type === PERF_RECORD_SAMPLE) {
+    const body = at + HEADER_BYTES;
+    if (type === SAMPLE) {
       // PERF_SAMPLE_RAW: the size, then the bytes, whose size includes padding up to a multiple of 8 with the size.
       onRecord(view, body + 4, view.getUint32(body, true), this.cpu);
       return true;
     }
-    if (type === PERF_RECORD_LOST) onLost(Number(perfRecordLost.read(view, body).lost), this.cpu);
+    if (type === LOST) onLost(Number(perfRecordLost.read(view, body).lost), this.cpu);
     return false;
   }
 

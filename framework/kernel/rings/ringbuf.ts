@@ -8,8 +8,17 @@ import { watchReadable } from "../../sys/poller.ts";
 import { BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ } from "../../uapi/constants.ts";
 import type { KernelMap } from "../kernel-map.ts";
 
+// Names of this file's own: loaders that compile imports to getters would make each use in the loop below a call.
+const DISCARD = BPF_RINGBUF_DISCARD_BIT;
+const HEADER_BYTES = BPF_RINGBUF_HDR_SZ;
 /** Length in a record's first word, below its two bits. */
-const LENGTH_MASK = BPF_RINGBUF_DISCARD_BIT - 1;
+const LENGTH_MASK = DISCARD - 1;
+
+/**
+ * Whether a record's bytes must be kept from being read before its header. x86 never reorders loads, and there an
+ * atomic load costs as much as the rest of a record.
+ */
+const NEEDS_ORDER = process.arch !== "x64";
 
 /** Records after which the kernel is told how far reading came, so that it has room to write meanwhile. */
 const RECORDS_PER_UPDATE = 512;
@@ -30,9 +39,10 @@ export class RingBuffer implements EventSource {
   /** The producer's page and the data, as words: the first is the low half of its position. */
   readonly #words: Int32Array;
   readonly #consumer: BigInt64Array;
-  /** Where reading stands: the low half of the position, and how often it went round 2^32. */
+  /** Where reading stands: the low half of the position, as a signed word, which engines keep unboxed. */
   #low: number;
-  #high: number;
+  /** The whole position, as last told to the kernel. */
+  #position: bigint;
   #closed = false;
 
   /** @throws MapError when the pages cannot be mapped */
@@ -61,9 +71,8 @@ export class RingBuffer implements EventSource {
     }
     this.#mask = size - 1;
     this.#dataAt = page;
-    const position = BigInt.asUintN(64, Atomics.load(this.#consumer, 0));
-    this.#low = Number(position & 0xffffffffn);
-    this.#high = Number(position >> 32n);
+    this.#position = Atomics.load(this.#consumer, 0);
+    this.#low = Number(BigInt.asIntN(32, this.#position));
   }
 
   drain(onRecord: RecordCallback, _onLost: LostCallback, most = Number.POSITIVE_INFINITY): number {
@@ -84,38 +93,38 @@ export class RingBuffer implements EventSource {
     const mask = this.#mask;
     const dataAt = this.#dataAt;
     const start = this.#low;
+    let low = start;
     let count = 0;
     try {
       let ready = (Atomics.load(words, 0) - start) >>> 0;
       while (ready > 0 && count < most) {
-        const at = dataAt + (this.#low & mask);
-        const header = Atomics.load(words, at >>> 2);
+        const at = dataAt + (low & mask);
+        const header = NEEDS_ORDER ? Atomics.load(words, at >>> 2) : words[at >>> 2]!;
         // Bit 31: the program is still writing this record, and those behind it have to wait.
         if (header < 0) break;
         const length = header & LENGTH_MASK;
-        const step = (length + BPF_RINGBUF_HDR_SZ + 7) & ~7;
+        const step = (length + HEADER_BYTES + 7) & ~7;
         ready -= step;
-        // Moved on before the callback, so that a record whose callback throws counts as read.
-        this.#advance(step);
-        if ((header & BPF_RINGBUF_DISCARD_BIT) !== 0) continue;
+        low = (low + step) | 0;
+        if ((header & DISCARD) !== 0) continue;
         count++;
-        onRecord(view, at + BPF_RINGBUF_HDR_SZ, length, null);
-        if (this.#closed) break;
+        // Moved on before the callback: a record whose callback throws counts as read.
+        this.#low = low;
+        onRecord(view, at + HEADER_BYTES, length, null);
+        if (this.#closed) return count;
       }
     } finally {
-      if (this.#low !== start && !this.#closed) this.#publish();
+      this.#publish(start, low);
     }
     return count;
   }
 
-  #advance(step: number): void {
-    const low = this.#low + step;
-    if (low >= 2 ** 32) this.#high++;
-    this.#low = low >>> 0;
-  }
-
-  #publish(): void {
-    Atomics.store(this.#consumer, 0, (BigInt(this.#high) << 32n) | BigInt(this.#low));
+  /** Tells the kernel that the bytes between two positions may be written again. */
+  #publish(from: number, to: number): void {
+    if (this.#closed || from === to) return;
+    this.#low = to;
+    this.#position += BigInt((to - from) >>> 0);
+    Atomics.store(this.#consumer, 0, this.#position);
   }
 
   watch(onReady: () => void): () => void {

@@ -25,7 +25,7 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
   });
 
   const create = (spec: MapSpec): RawMap => scope.own(runtime.createMap(spec));
-  const valueOf = (target: RawMap, fill: number): Uint8Array =>
+  const filled = (target: RawMap, fill: number): Uint8Array =>
     new Uint8Array(valueBytes(target.spec.kind, target.spec.valueSize, runtime.cpuCount)).fill(fill);
 
   const keysOf = (target: RawMap): readonly number[] => {
@@ -51,12 +51,12 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test.each(keyed)("%s: what was written is read, listed and deleted", (kind) => {
     const counts = create(map(kind));
-    const into = valueOf(counts, 0);
+    const into = filled(counts, 0);
     expect(counts.lookup(key(7), into)).toBe(false);
-    counts.update(key(7), valueOf(counts, 3), "any");
-    counts.update(key(9), valueOf(counts, 4), "any");
+    counts.update(key(7), filled(counts, 3), "any");
+    counts.update(key(9), filled(counts, 4), "any");
     expect(counts.lookup(key(7), into)).toBe(true);
-    expect(into).toEqual(valueOf(counts, 3));
+    expect(into).toEqual(filled(counts, 3));
     expect(keysOf(counts)).toEqual([7, 9]);
     expect(counts.delete(key(7))).toBe(true);
     expect(counts.delete(key(7))).toBe(false);
@@ -65,12 +65,12 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test.each(["array", "percpu_array"] as const)("%s: every index answers, none can be deleted", (kind) => {
     const counts = create(map(kind, { maxEntries: 3 }));
-    const into = valueOf(counts, 1);
+    const into = filled(counts, 1);
     expect(counts.lookup(key(2), into)).toBe(true);
-    expect(into).toEqual(valueOf(counts, 0));
-    counts.update(key(2), valueOf(counts, 5), "any");
+    expect(into).toEqual(filled(counts, 0));
+    counts.update(key(2), filled(counts, 5), "any");
     expect(counts.lookup(key(2), into)).toBe(true);
-    expect(into).toEqual(valueOf(counts, 5));
+    expect(into).toEqual(filled(counts, 5));
     expect(keysOf(counts)).toEqual([0, 1, 2]);
     expect(counts.lookup(key(3), into)).toBe(false);
     expect(() => counts.delete(key(2))).toThrow(/cannot delete from table "counts"/);
@@ -78,11 +78,11 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test("a per-CPU value has one slot of 8 bytes for each possible CPU, however small the value", () => {
     const counts = create(map("percpu_array", { valueSize: 2 }));
-    const value = valueOf(counts, 0);
+    const value = filled(counts, 0);
     expect(value.length).toBe(8 * runtime.cpuCount);
     for (let cpu = 0; cpu < runtime.cpuCount; cpu++) value[cpu * 8] = cpu + 1;
     counts.update(key(0), value, "any");
-    const into = valueOf(counts, 0xff);
+    const into = filled(counts, 0xff);
     counts.lookup(key(0), into);
     for (let cpu = 0; cpu < runtime.cpuCount; cpu++) expect(into[cpu * 8]).toBe(cpu + 1);
   });
@@ -101,36 +101,36 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test("create on a present key throws KEY_EXISTS and leaves the value alone", () => {
     const counts = create(map("hash"));
-    counts.update(key(1), valueOf(counts, 1), "create");
-    expect(codeOf(() => counts.update(key(1), valueOf(counts, 2), "create"))).toBe("KEY_EXISTS");
-    const into = valueOf(counts, 0);
+    counts.update(key(1), filled(counts, 1), "create");
+    expect(codeOf(() => counts.update(key(1), filled(counts, 2), "create"))).toBe("KEY_EXISTS");
+    const into = filled(counts, 0);
     counts.lookup(key(1), into);
-    expect(into).toEqual(valueOf(counts, 1));
+    expect(into).toEqual(filled(counts, 1));
   });
 
   test("replace on an absent key throws KEY_MISSING and adds nothing", () => {
     const counts = create(map("hash"));
-    expect(codeOf(() => counts.update(key(1), valueOf(counts, 2), "replace"))).toBe("KEY_MISSING");
+    expect(codeOf(() => counts.update(key(1), filled(counts, 2), "replace"))).toBe("KEY_MISSING");
     expect(keysOf(counts)).toEqual([]);
   });
 
   test("a hash takes as many entries as it has and says how many when it is full", () => {
     const counts = create(map("hash", { maxEntries: 4 }));
-    for (let i = 0; i < 4; i++) counts.update(key(i), valueOf(counts, i), "any");
-    expect(codeOf(() => counts.update(key(4), valueOf(counts, 4), "any"))).toBe("MAP_FULL");
-    expect(() => counts.update(key(4), valueOf(counts, 4), "any")).toThrow(
+    for (let i = 0; i < 4; i++) counts.update(key(i), filled(counts, i), "any");
+    expect(codeOf(() => counts.update(key(4), filled(counts, 4), "any"))).toBe("MAP_FULL");
+    expect(() => counts.update(key(4), filled(counts, 4), "any")).toThrow(
       'table "counts" is full (4 entries)',
     );
   });
 
   test("an index past the end of an array is named in the error", () => {
     const counts = create(map("array", { maxEntries: 4 }));
-    expect(() => counts.update(key(4), valueOf(counts, 4), "any")).toThrow('table "counts" has no index 4');
+    expect(() => counts.update(key(4), filled(counts, 4), "any")).toThrow('table "counts" has no index 4');
   });
 
   test("keys and values of another size are refused before the kernel reads past them", () => {
     const counts = create(map("hash"));
-    expect(() => counts.lookup(new Uint8Array(3), valueOf(counts, 0))).toThrow(UsageError);
+    expect(() => counts.lookup(new Uint8Array(3), filled(counts, 0))).toThrow(UsageError);
     expect(() => counts.lookup(key(0), new Uint8Array(7))).toThrow(UsageError);
     expect(() => counts.update(key(0), new Uint8Array(9), "any")).toThrow(/takes 8 bytes, not 9/);
     expect(() => counts.nextKey(null, new Uint8Array(8))).toThrow(UsageError);
@@ -143,12 +143,12 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
       const counts = create(map(kind, { keySize, maxEntries: 1000 }));
       const keyFor = (i: number): Uint8Array =>
         keySize === 8 ? Uint8Array.of(32, 0, 0, 0, ...key(i)) : key(i);
-      for (let i = 0; i < 500; i++) counts.update(keyFor(i), valueOf(counts, i & 0x7f), "any");
+      for (let i = 0; i < 500; i++) counts.update(keyFor(i), filled(counts, i & 0x7f), "any");
       if (!isBatchMap(counts)) return expect(runtime.supports("batch").state).not.toBe("yes");
       const most = 64;
       const seen = new Map<number, number>();
       const keys = new Uint8Array(most * keySize);
-      const valueLength = valueOf(counts, 0).length;
+      const valueLength = filled(counts, 0).length;
       const values = new Uint8Array(most * valueLength);
       for (const cursor = { position: null, done: false }; !cursor.done; ) {
         const count = counts.lookupBatch(cursor, keys, values, most);
@@ -190,8 +190,8 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test("a full queue refuses another value as full", () => {
     const queue = create(map("queue", { keySize: 0, maxEntries: 1 }));
-    queue.update(new Uint8Array(0), valueOf(queue, 1), "any");
-    expect(codeOf(() => queue.update(new Uint8Array(0), valueOf(queue, 1), "any"))).toBe("MAP_FULL");
+    queue.update(new Uint8Array(0), filled(queue, 1), "any");
+    expect(codeOf(() => queue.update(new Uint8Array(0), filled(queue, 1), "any"))).toBe("MAP_FULL");
   });
 
   test("a map of read-only data has its bytes and takes no others", () => {
@@ -212,7 +212,7 @@ describe.skipIf(!access.ok)("maps of the running kernel", () => {
 
   test("names that the kernel does not take are made acceptable, not refused", () => {
     const counts = create(map("hash", { name: "a very long name, with punctuation" }));
-    counts.update(key(1), valueOf(counts, 1), "any");
+    counts.update(key(1), filled(counts, 1), "any");
     expect(keysOf(counts)).toEqual([1]);
   });
 

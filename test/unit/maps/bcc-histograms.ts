@@ -48,7 +48,7 @@ export const printedByBcc: readonly {
   {
     name: "no counts",
     form: "log2",
-    slots: {  },
+    slots: {},
     type: "usecs",
     strip: false,
     text: ``,
@@ -183,7 +183,7 @@ export const printedByBcc: readonly {
   {
     name: "a linear histogram without counts",
     form: "linear",
-    slots: {  },
+    slots: {},
     type: "kbytes",
     strip: false,
     text: ``,

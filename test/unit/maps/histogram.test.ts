@@ -23,7 +23,9 @@ test("slots beyond the given ones count as empty, and bigint counts print as num
 });
 
 test("the last slot of a log2 histogram ends at 2^64 - 1", () => {
-  const last = log2Histogram(slotsOf({ 64: 2 }, 65), "nsecs").split("\n").at(-1);
+  const last = log2Histogram(slotsOf({ 64: 2 }, 65), "nsecs")
+    .split("\n")
+    .at(-1);
   expect(last).toBe(" 9223372036854775808 -> 18446744073709551615 : 2        |********************|");
 });
 
@@ -76,7 +78,14 @@ test("a bucket of several fields prints as a tuple", () => {
 });
 
 test("per-CPU counts are summed", () => {
-  const text = histogramText([[1, [2n, 3n]], [2, [5n, 0n]]], "log2", {});
+  const text = histogramText(
+    [
+      [1, [2n, 3n]],
+      [2, [5n, 0n]],
+    ],
+    "log2",
+    {},
+  );
   expect(text).toBe(log2Histogram([0, 5, 5], "value"));
 });
 

@@ -50,7 +50,13 @@ test("a record is read at any offset of a view", () => {
 });
 
 test("fields of anonymous members appear in the record around them, at their own offsets", () => {
-  const bytes = encode(codec("nested"), { x: 1, low: 0x89abcdef, high: 0x01234567, id: 5, one: { a: 3, b: -4 } });
+  const bytes = encode(codec("nested"), {
+    x: 1,
+    low: 0x89abcdef,
+    high: 0x01234567,
+    id: 5,
+    one: { a: 3, b: -4 },
+  });
   expect(decode(codec("nested"), bytes)).toEqual({
     one: { a: 3, b: -4 },
     many: [
@@ -94,7 +100,16 @@ test("bit fields read and write their own bits, signed ones with their sign", ()
 });
 
 test("bit fields of neighbouring values do not disturb each other", () => {
-  const neighbours = { first: 0, second: -1, third: 0, wide: 0n, tail: 0xffffffn, flag: false, st: 0, low: -1n };
+  const neighbours = {
+    first: 0,
+    second: -1,
+    third: 0,
+    wide: 0n,
+    tail: 0xffffffn,
+    flag: false,
+    st: 0,
+    low: -1n,
+  };
   expect(roundTrip("bits", neighbours)).toEqual(neighbours);
 });
 
@@ -193,9 +208,20 @@ test("a value out of range is refused with the path to it", () => {
     'field "pid" must be a whole number from 0 to 4294967295, not "12"',
   );
   expect(() => encode(codec("event"), { pid: 4294967296 })).toThrow(/^field "pid" must/);
-  expect(() => encode(codec("nested"), { many: [{ a: 1 }, { b: 128 }] })).toThrow(/^field "many\[1\]\.b" must/);
-  expect(() => encode(codec("texts"), { grid: [[1, 2, 3], [4, 5, -1]] })).toThrow(/^field "grid\[1\]\[2\]" must/);
-  expect(() => encode(codec("bits"), { second: 16 })).toThrow(/^field "second" must be a whole number from -16 to 15/);
+  expect(() => encode(codec("nested"), { many: [{ a: 1 }, { b: 128 }] })).toThrow(
+    /^field "many\[1\]\.b" must/,
+  );
+  expect(() =>
+    encode(codec("texts"), {
+      grid: [
+        [1, 2, 3],
+        [4, 5, -1],
+      ],
+    }),
+  ).toThrow(/^field "grid\[1\]\[2\]" must/);
+  expect(() => encode(codec("bits"), { second: 16 })).toThrow(
+    /^field "second" must be a whole number from -16 to 15/,
+  );
   expect(() => encode(codec("event"), { ts: -1n })).toThrow(/^field "ts" must/);
   expect(() => encode(codec("event"), { comm: "seventeen letters" })).toThrow(/^field "comm" must/);
 });
@@ -207,7 +233,9 @@ test("something that is no object is refused as a record", () => {
 });
 
 test("an array of another length is refused", () => {
-  expect(() => encode(codec("texts"), { deltas: [1, 2] })).toThrow('field "deltas" must be an array of 3 items');
+  expect(() => encode(codec("texts"), { deltas: [1, 2] })).toThrow(
+    'field "deltas" must be an array of 3 items',
+  );
 });
 
 test("a type that was only declared is refused by its name", () => {

@@ -58,7 +58,9 @@ test("per-CPU values are read from slots of a multiple of 8 bytes", () => {
   const values = new DataView(new ArrayBuffer(24));
   codec.write(values, 0, [1, 2, 65535]);
   expect(codec.size).toBe(24);
-  expect([values.getUint16(0, true), values.getUint16(8, true), values.getUint16(16, true)]).toEqual([1, 2, 65535]);
+  expect([values.getUint16(0, true), values.getUint16(8, true), values.getUint16(16, true)]).toEqual([
+    1, 2, 65535,
+  ]);
   expect(codec.read(values, 0)).toEqual([1, 2, 65535]);
 });
 

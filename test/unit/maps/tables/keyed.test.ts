@@ -1,5 +1,11 @@
 import { expect, test } from "vitest";
-import { ClosedError, LayoutError, MapError, UnsupportedError, UsageError } from "../../../../framework/core/errors.ts";
+import {
+  ClosedError,
+  LayoutError,
+  MapError,
+  UnsupportedError,
+  UsageError,
+} from "../../../../framework/core/errors.ts";
 import type { RawMap } from "../../../../framework/runtime/types.ts";
 import { openTable } from "../../../../maps/index.ts";
 import { contextOf, MemoryBatchMap, MemoryMap } from "../memory-map.ts";
@@ -97,7 +103,10 @@ test("items_update_batch writes in pairs and refuses lists of different length b
   expect(() => table.items_update_batch([1, 2], [1n])).toThrow(UsageError);
   expect(table.size).toBe(0);
   table.items_update_batch([1, 2], [1n, 2n]);
-  expect(table.items()).toEqual([[1, 1n], [2, 2n]]);
+  expect(table.items()).toEqual([
+    [1, 1n],
+    [2, 2n],
+  ]);
 });
 
 test("items_delete_batch deletes the given keys, or all", () => {
@@ -147,7 +156,13 @@ test("every use after closing is a ClosedError that names the table", () => {
   const table = openTable<number, bigint>(new MemoryMap({}), context);
   context.scope[Symbol.dispose]();
   expect(table.closed).toBe(true);
-  const uses = [() => table.get(1), () => table.set(1, 1n), () => table.items(), () => table.size, () => table.clear()];
+  const uses = [
+    () => table.get(1),
+    () => table.set(1, 1n),
+    () => table.items(),
+    () => table.size,
+    () => table.clear(),
+  ];
   for (const use of uses) expect(use).toThrow(ClosedError);
   expect(() => table.get(1)).toThrow('table "counts" was closed with its BPF object');
 });
@@ -162,7 +177,10 @@ test("a per-CPU table has one value per possible CPU, with sum, average and max"
 });
 
 test("a per-CPU sum of 32-bit values does not wrap", () => {
-  const table = openTable<number, number[]>(new MemoryMap({ kind: "percpu_array", valueSize: 4 }), contextOf());
+  const table = openTable<number, number[]>(
+    new MemoryMap({ kind: "percpu_array", valueSize: 4 }),
+    contextOf(),
+  );
   table.set(0, [4294967295, 4294967295, 1]);
   expect([table.sum(0), table.max(0)]).toEqual([8589934591, 4294967295]);
 });

@@ -10,7 +10,12 @@ function array(): AnyTable<number, bigint> {
 test("an array has all its slots, zero at first, and its size is max_entries", () => {
   const table = array();
   table.set(2, 9n);
-  expect(table.items()).toEqual([[0, 0n], [1, 0n], [2, 9n], [3, 0n]]);
+  expect(table.items()).toEqual([
+    [0, 0n],
+    [1, 0n],
+    [2, 9n],
+    [3, 0n],
+  ]);
   expect([...table.keys()]).toEqual([0, 1, 2, 3]);
   expect(table.size).toBe(4);
 });
@@ -24,7 +29,9 @@ test("negative indexes count from the end", () => {
 test.each([4, -5, 1.5, 4294967295])("index %d of an array of 4 is refused", (index) => {
   const table = array();
   expect(() => table.get(index)).toThrow(LayoutError);
-  expect(() => table.set(index, 1n)).toThrow(`key of "counts": must be a whole number from -4 to 3, not ${index}`);
+  expect(() => table.set(index, 1n)).toThrow(
+    `key of "counts": must be a whole number from -4 to 3, not ${index}`,
+  );
 });
 
 test("deleting and clearing make array slots zero", () => {
@@ -37,7 +44,10 @@ test("deleting and clearing make array slots zero", () => {
 });
 
 function programs(): ProgramTable {
-  const table: unknown = openTable(new MemoryMap({ kind: "prog_array", valueSize: 4, maxEntries: 4 }), contextOf());
+  const table: unknown = openTable(
+    new MemoryMap({ kind: "prog_array", valueSize: 4, maxEntries: 4 }),
+    contextOf(),
+  );
   expect(table).toBeInstanceOf(ProgramTable);
   return table as ProgramTable;
 }
@@ -46,8 +56,14 @@ test("a program array takes programs and descriptors, and shows filled slots onl
   const table = programs();
   table.set(1, { fd: 33 });
   table.set(-1, 44);
-  expect(table.items()).toEqual([[1, 33], [3, 44]]);
-  expect([...table]).toEqual([[1, 33], [3, 44]]);
+  expect(table.items()).toEqual([
+    [1, 33],
+    [3, 44],
+  ]);
+  expect([...table]).toEqual([
+    [1, 33],
+    [3, 44],
+  ]);
   expect([...table.keys()]).toEqual([1, 3]);
   expect([table.get(0), table.get(1), table.size]).toEqual([undefined, 33, 2]);
 });
