@@ -31,6 +31,8 @@ export interface FunctionFact extends Range {
 export interface TableFact {
   readonly name: string;
   readonly kind: MapKindName | "histogram";
+  /** The C type of its values; "" when the kind has none. */
+  readonly value: string;
 }
 
 /** A call of a method on a variable: `receiver.method(arguments)`. */
@@ -55,6 +57,8 @@ export interface FunctionCall extends Range {
 export interface Facts {
   readonly text: string;
   readonly normalized: NormalizedText;
+  /** The tree of the normalized text. */
+  readonly root: SyntaxNode;
   readonly functions: readonly FunctionFact[];
   readonly methodCalls: readonly MethodCall[];
   readonly calls: readonly FunctionCall[];
@@ -66,6 +70,11 @@ export interface Facts {
   readonly tags: ReadonlySet<string>;
   /** Sections that attributes name, wherever they stand. */
   readonly sections: ReadonlySet<string>;
+}
+
+/** Whether a source is in libbpf's dialect: functions whose sections it names itself. It is left as it is. */
+export function isLibbpf(facts: Facts): boolean {
+  return facts.functions.some((fact) => fact.section !== null);
 }
 
 interface LocalName extends Range {
@@ -136,6 +145,7 @@ export function collectFacts(text: string): Facts {
   return {
     text,
     normalized,
+    root,
     functions,
     methodCalls,
     calls,

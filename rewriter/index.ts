@@ -1,4 +1,5 @@
 import type { SourceDiagnostic, SourcePosition } from "../framework/core/errors.ts";
+import type { Btf } from "../framework/object/btf.ts";
 import { applyEdits, type EditedText } from "./edits.ts";
 import { collectFacts, type Facts, type FunctionFact, type TableFact } from "./facts.ts";
 import { tokenize } from "./lexer.ts";
@@ -15,6 +16,8 @@ export interface RewriteInput {
   readonly text: string;
   /** The user's files by the names in the line markers, for columns and for showing lines. */
   readonly originals: ReadonlyMap<string, string>;
+  /** The kernel's types, for telling which pointers lead into the kernel; asked only when the source's own do not say. */
+  readonly kernelTypes?: (() => Btf | null) | undefined;
 }
 
 /** A program function of the source. */
@@ -59,11 +62,11 @@ export interface RewriteResult {
 }
 
 /** Lowers BCC's dialect to plain C. Never throws for what a source says: findings are diagnostics. */
-export function rewrite({ text, originals }: RewriteInput): RewriteResult {
+export function rewrite({ text, originals, kernelTypes = () => null }: RewriteInput): RewriteResult {
   const source = new SourceText(text, originals);
   const facts = collectFacts(text);
   const declared = declareMaps(text, facts.normalized);
-  const input = { facts, tables: declared.tables };
+  const input = { facts, tables: declared.tables, kernelTypes };
   const results = [declared, ...passes.map((pass) => pass(input))];
   const diagnostics = results
     .flatMap((result) => result.diagnostics)

@@ -139,6 +139,7 @@ function alignTokens(
   const a = originalTokens.map((token) => original.slice(token.start, token.end));
   const b = shownTokens.map((token) => shown.slice(token.start, token.end));
   const pairs = a.length * b.length <= 4_000_000 ? longestCommon(a, b) : new Array<number>(b.length).fill(-1);
+  const used = new Set(pairs);
   const result: TokenMatch[] = [];
   let next = 0;
   for (let j = 0; j < b.length; j++) {
@@ -147,11 +148,24 @@ function alignTokens(
       result.push({ at: originalTokens[i]!.start, exact: true });
       next = i + 1;
     } else {
-      const use = originalTokens[Math.min(next, originalTokens.length - 1)];
+      const use = originalTokens[macroUse(a, originalTokens, used, next)];
       result.push({ at: use?.start ?? 0, exact: false });
     }
   }
   return result;
+}
+
+/**
+ * The token whose expansion made what stands before token `next`: a name that is gone from the shown text, ahead if it
+ * comes at once, else behind within the statement (its arguments may have been kept).
+ */
+function macroUse(a: readonly string[], tokens: readonly Token[], used: ReadonlySet<number>, next: number): number {
+  const isGone = (i: number): boolean => tokens[i]?.kind === "name" && !used.has(i);
+  if (isGone(next)) return next;
+  for (let i = next - 1; i >= 0 && a[i] !== ";" && a[i] !== "{" && a[i] !== "}"; i--) {
+    if (isGone(i)) return i;
+  }
+  return Math.min(next, tokens.length - 1);
 }
 
 /** For each item of `b` the index in `a` of its partner in a longest common subsequence, or -1. */

@@ -19,6 +19,8 @@ export interface AttachHost {
 
 interface Attachment {
   readonly functionName: string;
+  /** What the user asked for; the link's own target may be a system call's tracepoint in its place. */
+  readonly hook: AttachTarget["hook"];
   readonly link: Link;
 }
 
@@ -45,7 +47,7 @@ export class Attachments {
       throw new AttachError(`"${functionName}" is attached to ${name} already`);
     }
     const link = this.#host.scope.own(this.#link(functionName, kind, target));
-    this.#byTarget.set(name, [...present, { functionName, link }]);
+    this.#byTarget.set(name, [...present, { functionName, hook: target.hook, link }]);
     return link;
   }
 
@@ -71,7 +73,7 @@ export class Attachments {
 
   /** How many targets of a hook have something attached. */
   count(hook: AttachTarget["hook"]): number {
-    return [...this.#byTarget.values()].filter((list) => list[0]?.link.target.hook === hook).length;
+    return [...this.#byTarget.values()].filter((list) => list[0]?.hook === hook).length;
   }
 
   #link(functionName: string, kind: ProgramKindName, target: AttachTarget): Link {

@@ -83,7 +83,10 @@ export class BPF extends BpfConstants implements Disposable {
     try {
       this.#host = openHost(options.runtime);
       this.#scope.own(this.#host.runtime);
-      this.#trace = this.#scope.own(new TracePipe(traceLines(() => this.#host.runtime.openTrace())));
+      const closing = new AbortController();
+      this.#scope.defer(() => closing.abort());
+      const lines = traceLines(() => this.#host.runtime.openTrace(), { signal: closing.signal });
+      this.#trace = this.#scope.own(new TracePipe(lines));
       this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
       for (const spec of this.#built.object.maps) {
         this.#maps.set(spec.name, this.#scope.own(this.#host.runtime.createMap(spec)));

@@ -103,7 +103,7 @@ function headersIdentity(): string {
 export function lower(source: Source, files: SourceFiles, environment: CompileEnvironment): RewriteResult {
   const show = linesOf(files.texts);
   const text = atSource(files, () => preprocess(findClang(), source, files, environment));
-  const result = rewrite({ text, originals: files.texts });
+  const result = rewrite({ text, originals: files.texts, kernelTypes: () => environment.types() });
   const findings = [...result.diagnostics, ...missingTracepoints(result, environment)];
   const errors = findings.filter((finding) => finding.severity === "error");
   if (errors.length > 0) throw new RewriteError(formatDiagnostics(errors, show), findings);

@@ -148,7 +148,6 @@ const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] 
     /^incomplete definition of type 'struct (tracepoint__\w+)'$/,
     (found) => `the running kernel has no such tracepoint, or tracefs cannot be read: ${found[1]}`,
   ],
-  [/^no member named '(\w+)' in 'struct (\w+)'$/, (found) => `the running kernel's struct ${found[2]} has no "${found[1]}"`],
 ];
 
 function hintFor(message: string): string | undefined {

@@ -1,7 +1,10 @@
 import { type SourcePosition, VerifierError } from "../core/errors.ts";
 import { struct, u8, u16, u32, viewOf } from "../core/layout.ts";
+import { isAtLeast } from "../core/version.ts";
+import { helperByNumber, helpers } from "../isa/helpers.ts";
 import { BtfStrings } from "../object/btf-strings.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
+import { kernelRelease, kernelVersion } from "../sys/proc.ts";
 
 /** Numbers at the end of a log, and the remains of the machine's state: not reasons. */
 const TRAILER = /^(processed \d+ insns|verification time |stack depth |max_states|peak_states|mark_read)/;
@@ -12,32 +15,24 @@ const STEP =
 /** The verifier's words, on this and older kernels, and what to do about each. First match wins. */
 const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [
   [
-    /R(\d+) invalid mem access '(scalar|inv|ptr_)'?/,
-    () => "read kernel memory with bpf_probe_read_kernel(), user memory with bpf_probe_read_user()",
+    /invalid mem access '\w*_or_null\w*'|pointer arithmetic on \w*_or_null/,
+    () => "check the pointer for NULL before using it: a lookup can miss",
   ],
   [
-    /invalid mem access '(\w+_or_null|map_value_or_null)'|pointer arithmetic on \w+_or_null/,
-    () => "check the pointer for NULL before using it: a lookup can miss",
+    /invalid mem access '(scalar|inv)'/,
+    () => "read kernel memory with bpf_probe_read_kernel(), user memory with bpf_probe_read_user()",
   ],
   [
     /expected=fp|type=(scalar|inv|ctx|ptr_\w*) expected=/,
     () => "pass a pointer to a variable on the stack or to a map's value: copy the data there first",
   ],
-  [
-    /(?:unknown func|invalid func) (\S+)/,
-    (match) => `this kernel has no helper ${helperName(match[1]!)}, or not for this kind of program`,
-  ],
-  [
-    /program of this type cannot use helper (\S+)|helper call is not allowed/,
-    (match) =>
-      `${match[1] === undefined ? "this helper" : helperName(match[1])} is not allowed in this kind of program`,
-  ],
+  [/(?:unknown func|invalid func|cannot use helper) (\S+)/, (match) => helperHint(match[1]!)],
   [
     /GPL[- ](restricted|compatible)|cannot call GPL|non-GPL/i,
     () => 'this helper is for GPL programs only: set the license to "GPL"',
   ],
   [
-    /combined stack size|stack size of|exceeds stack|invalid (?:variable-offset |unbounded |)(?:indirect |)(?:read |write |access )?(?:from|to) stack.*off=?-?5[2-9]\d|stack limit/,
+    /combined stack size|stack size of|invalid (write to )?stack .*off=-(51[3-9]|5[2-9]\d|[6-9]\d\d|\d{4,})/,
     () => "a program has 512 bytes of stack with all its calls: move large variables to a per-CPU array",
   ],
   [
@@ -82,9 +77,15 @@ const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] 
   ],
 ];
 
-/** "bpf_get_current_pid_tgid#14" without its number. */
-function helperName(text: string): string {
-  return text.replace(/#-?\d+$/, (number) => (text.startsWith("unknown") ? number : ""));
+/** What is wrong with a call of "bpf_ktime_get_boot_ns#125" or, on kernels that lack it, "unknown#125". */
+function helperHint(text: string): string {
+  const [name = text, number] = text.split("#");
+  const helper = number === undefined ? undefined : helperByNumber(Number(number));
+  if (helper === undefined) return `this kernel has no helper ${text}, or not for this kind of program`;
+  if (!isAtLeast(kernelVersion(), helpers[helper].since)) {
+    return `bpf_${helper}() needs Linux ${helpers[helper].since}; this is ${kernelRelease()}`;
+  }
+  return `${name === "unknown" ? `bpf_${helper}` : name}() is not allowed in this kind of program`;
 }
 
 /** What a log says in short. */

@@ -80,7 +80,7 @@ export const progTestRun = struct("bpf_attr.test", {
   cpu: u32,
 });
 
-/** BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID, BPF_LINK_GET_NEXT_ID. The kernel writes `next_id`. */
+/** BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID and their relatives. The kernel writes `next_id`. */
 export const getNextId = struct("bpf_attr.get_id", { start_id: u32, next_id: u32, open_flags: u32 });
 
 /** BPF_OBJ_GET_INFO_BY_FD. */

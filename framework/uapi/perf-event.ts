@@ -32,9 +32,8 @@ export const PERF_SAMPLE_RAW = 1n << 10n;
 /** `flags` of perf_event_open. */
 export const PERF_FLAG_FD_CLOEXEC = 8;
 
-/** ioctl requests: `_IO('$', 0)`, `_IO('$', 1)`, `_IOW('$', 8, __u32)`. */
+/** ioctl requests: `_IO('$', 0)`, `_IOW('$', 8, __u32)`. */
 export const PERF_EVENT_IOC_ENABLE = 0x2400;
-export const PERF_EVENT_IOC_DISABLE = 0x2401;
 export const PERF_EVENT_IOC_SET_BPF = 0x40042408;
 
 /**

@@ -24,12 +24,12 @@ export function declareMaps(
       diagnostics.push(declared.problem);
       continue;
     }
-    const { name, kind } = declared;
+    const { name, kind, value } = declared;
     if (tables.has(name)) {
       diagnostics.push(problem(use, "DUPLICATE_TABLE", `table "${name}" is declared twice`).problem);
       continue;
     }
-    tables.set(name, { name, kind });
+    tables.set(name, { name, kind, value });
     const breaks = "\n".repeat(text.slice(use.start, use.end).split("\n").length - 1);
     const semicolon = /^\s*;/.test(text.slice(use.end)) ? "" : ";";
     edits.push({ kind: "replace", start: use.start, end: use.end, text: definition(declared) + semicolon + breaks });
@@ -71,7 +71,8 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
   if (!/^[A-Za-z_]\w*$/.test(name)) {
     return problem(use, "TABLE_NAME", `${use.macro}: ${JSON.stringify(name)} is no name for a table`);
   }
-  if (fixedKind !== "named") return { name, kind: fixedKind, parts };
+  const value = parts.value ?? "";
+  if (fixedKind !== "named") return { name, kind: fixedKind, value, parts };
 
   const spelled = /^"(\w*)"$/.exec(parts.kind!)?.[1];
   const kind = spelled === undefined ? undefined : (kindStrings[spelled] ?? kernelKind(spelled));
@@ -80,7 +81,7 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
     const hint = didYouMean(nearestNames(spelled ?? "", known)) ?? `kinds are ${known.join(", ")}`;
     return problem(use, "TABLE_KIND", `${use.macro}: no table kind ${parts.kind}`, hint);
   }
-  return { name, kind, parts };
+  return { name, kind, value, parts };
 }
 
 function kernelKind(word: string): MapKindName | undefined {

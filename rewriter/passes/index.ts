@@ -1,8 +1,10 @@
 import type { SourceDiagnostic } from "../../framework/core/errors.ts";
+import type { Btf } from "../../framework/object/btf.ts";
 import type { Edit } from "../edits.ts";
 import type { Facts, TableFact } from "../facts.ts";
 import type { Range } from "../lexer.ts";
 import { callMethods } from "./call-methods.ts";
+import { kernelReads } from "./kernel-reads.ts";
 import { license } from "./license.ts";
 import { printk } from "./printk.ts";
 import { probeFunctions } from "./probe-functions.ts";
@@ -24,9 +26,11 @@ export interface PassResult {
 export interface PassInput {
   readonly facts: Facts;
   readonly tables: ReadonlyMap<string, TableFact>;
+  /** The kernel's types; asked only for names the source does not define. */
+  readonly kernelTypes: () => Btf | null;
 }
 
 /** A pure step of lowering. None sees another's output, so their order does not matter. */
 export type Pass = (input: PassInput) => PassResult;
 
-export const passes: readonly Pass[] = [callMethods, probeFunctions, printk, license];
+export const passes: readonly Pass[] = [callMethods, probeFunctions, printk, kernelReads, license];

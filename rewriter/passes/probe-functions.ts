@@ -1,6 +1,6 @@
 import { roleOfFunction } from "../../framework/programs/kinds.ts";
 import type { Edit } from "../edits.ts";
-import type { FunctionFact } from "../facts.ts";
+import { type FunctionFact, isLibbpf } from "../facts.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 
 /** BCC binds the context and six parameters: what the calling convention passes in registers. */
@@ -19,9 +19,9 @@ export function probeFunctions({ facts }: PassInput): PassResult {
       edits.push({ kind: "replace", start: attribute.start, end: attribute.end, text: "__attribute__((noinline))" });
     }
   }
-  const isLibbpf = facts.functions.some((fact) => fact.section !== null);
+  const isUntouched = isLibbpf(facts);
   for (const fact of facts.functions) {
-    if (isLibbpf) continue;
+    if (isUntouched) continue;
     if (fact.isStatic) {
       if (!fact.isInline && !fact.isNoinline) edits.push(insert(fact.start, "inline __attribute__((always_inline)) "));
       continue;
@@ -95,7 +95,7 @@ function bindParameters(fact: FunctionFact): readonly Edit[] {
 const SYSTEM_CALL = /^(?:sys_|__x64_sys_|__ia32_sys_|__arm64_sys_|__s390x?_sys_|__riscv_sys_)/;
 
 /** Functions of system calls get their parameters from the registers the caller had. */
-function isSystemCall(name: string): boolean {
+export function isSystemCall(name: string): boolean {
   if (name.startsWith("syscall__")) return true;
   const target = roleOfFunction(name)?.target;
   return target?.hook === "kprobe" && SYSTEM_CALL.test(target.symbol);

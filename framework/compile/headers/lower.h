@@ -171,6 +171,41 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 #define bcc_ringbuf_discard(map, data, flags) __rx_ringbuf_discard((void *)(data), flags)
 #define bcc_ringbuf_query(map, flags) __rx_ringbuf_query(map, flags)
 
+/* ---- loads from kernel and user memory ---- */
+
+/* A failed read gives zeros: the helpers clear what they could not fill. */
+#define __rx_load(read, lvalue)                                                                                    \
+  ({                                                                                                               \
+    __auto_type __rx_p = &(lvalue);                                                                                \
+    union {                                                                                                        \
+      __typeof__(*__rx_p) value;                                                                                   \
+      char bytes[sizeof(*__rx_p)];                                                                                 \
+    } __rx_u;                                                                                                      \
+    read(__rx_u.bytes, sizeof(__rx_u.bytes), (const void *)__rx_p);                                                \
+    __rx_u.value;                                                                                                  \
+  })
+#define __rx_load_kernel(lvalue) __rx_load(__rx_probe_read_kernel, lvalue)
+#define __rx_load_user(lvalue) __rx_load(__rx_probe_read_user, lvalue)
+/* The first read helper tells kernel from user memory by the address, on machines where the two do not overlap. */
+#if defined(__TARGET_ARCH_x86)
+#define __rx_read_any __rx_probe_read
+#else
+#define __rx_read_any __rx_probe_read_kernel
+#endif
+#define __rx_load_any(lvalue) __rx_load(__rx_read_any, lvalue)
+
+#define __rx_load_kernel_bytes __rx_probe_read_kernel
+#define __rx_load_user_bytes __rx_probe_read_user
+#define __rx_load_any_bytes __rx_read_any
+#define __rx_bits(read, record, first, count, shift, width)                                                        \
+  ({                                                                                                               \
+    __u64 __rx_w = 0;                                                                                              \
+    read(&__rx_w, count, (const char *)(record) + first);                                                          \
+    __rx_w << (64 - shift - width) >> (64 - width);                                                                \
+  })
+#define __rx_signed_bits(read, record, first, count, shift, width)                                                 \
+  ((__s64)(__rx_bits(read, record, first, count, shift, width) << (64 - width)) >> (64 - width))
+
 /* ---- printing ---- */
 
 #define __rx_pick(a, b, c, d, e, f, g, h, i, j, k, l, m, chosen, ...) chosen

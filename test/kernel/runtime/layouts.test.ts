@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { StructCodec } from "../../../framework/core/layout.ts";
 import { Btf } from "../../../framework/object/btf.ts";
 import * as attrs from "../../../framework/uapi/bpf-attr.ts";
-import { bpfLinkInfo, bpfMapInfo, bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
+import { bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
 import { perfEventAttr, perfEventHeader } from "../../../framework/uapi/perf-event.ts";
 
 const KERNEL_TYPES = "/sys/kernel/btf/vmlinux";
@@ -60,8 +60,6 @@ describe.skipIf(!existsSync(KERNEL_TYPES))("layouts agree with the running kerne
 
   test.each([
     ["bpf_prog_info", bpfProgInfo, {}],
-    ["bpf_map_info", bpfMapInfo, {}],
-    ["bpf_link_info", bpfLinkInfo, {}],
     ["perf_event_header", perfEventHeader, {}],
   ] as const)("%s", (name, layout, aliases) => {
     compare(layout as unknown as StructCodec<object>, fieldsOf(btf, btf.find(name, "struct")), aliases);

@@ -1,0 +1,185 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
+import { MAGIC, PERF_PAGES, START_FIRES } from "./programs.ts";
+import type { Command } from "./session.ts";
+
+const PYTHON = "/usr/bin/python3";
+
+/** Common to all scripts: the program's text, and calls that fire its tracepoint. */
+const COMMON = `
+import ctypes, json, os, sys, time
+
+def fire(times):
+    for _ in range(times):
+        try:
+            os.getpriority(os.PRIO_PROCESS, ${MAGIC})
+        except ProcessLookupError:
+            pass
+
+def answer(value):
+    print(json.dumps(value), flush=True)
+
+def text(path):
+    with open(path) as file:
+        return file.read()
+`;
+
+const START = `
+from bcc import BPF
+begin = time.perf_counter()
+b = BPF(text=text(sys.argv[1]))
+seconds = time.perf_counter() - begin
+print("attached", flush=True)
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+fire(${START_FIRES})
+answer({"seconds": seconds, "peakKb": peak, "count": b["counts"][ctypes.c_uint(${MAGIC})].value})
+`;
+
+const STREAM = `
+from bcc import BPF
+kind, way, path = sys.argv[1:4]
+b = BPF(text=text(path))
+table = b["output"]
+count = 0
+total = 0
+
+def ring_decoded(ctx, data, size):
+    global count, total
+    event = table.event(data)
+    count += 1
+    total += event.seq
+    return 0
+
+def ring_counted(ctx, data, size):
+    global count
+    count += 1
+    return 0
+
+def perf_decoded(cpu, data, size):
+    global count, total
+    event = table.event(data)
+    count += 1
+    total += event.seq
+
+def perf_counted(cpu, data, size):
+    global count
+    count += 1
+
+handler = globals()[kind + "_" + way]
+if kind == "ring":
+    table.open_ring_buffer(handler)
+    consume = b.ring_buffer_consume
+else:
+    table.open_perf_buffer(handler, page_cnt=${PERF_PAGES})
+    consume = b.perf_buffer_consume
+for line in sys.stdin:
+    count = total = 0
+    fire(int(line))
+    begin = time.perf_counter()
+    consume()
+    answer({"seconds": time.perf_counter() - begin, "count": count, "total": total})
+`;
+
+const MAPS = `
+from bcc import BPF
+path, entries = sys.argv[1], int(sys.argv[2])
+b = BPF(text=text(path))
+table = b["table"]
+
+def update():
+    key, leaf = table.Key, table.Leaf
+    for i in range(entries):
+        table[key(i)] = leaf(i * 2)
+    return entries, 0
+
+def lookup():
+    total = 0
+    key = table.Key
+    for i in range(entries):
+        total += table[key(i)].value
+    return entries, total
+
+def walk(items):
+    count = total = 0
+    for key, leaf in items:
+        count += 1
+        total += leaf.value
+    return count, total
+
+ways = {
+    "update": update,
+    "lookup": lookup,
+    "iterate": lambda: walk(table.items()),
+    "batch": lambda: walk(table.items_lookup_batch()),
+}
+for line in sys.stdin:
+    way = ways[line.strip()]
+    begin = time.perf_counter()
+    count, total = way()
+    answer({"seconds": time.perf_counter() - begin, "count": count, "total": total})
+`;
+
+const SCRIPTS = { start: START, stream: STREAM, maps: MAPS } as const;
+
+/** BCC, as this machine's Python has it. */
+export class Bcc {
+  readonly #folder: string;
+  readonly #prefix: string;
+  /** For instance "0.26.0". */
+  readonly version: string;
+
+  private constructor(folder: string, version: string, prefix: string) {
+    this.#folder = folder;
+    this.version = version;
+    this.#prefix = prefix;
+    for (const [name, body] of Object.entries(SCRIPTS)) writeFileSync(join(folder, `${name}.py`), COMMON + body);
+  }
+
+  /** BCC ready to run from a folder for its scripts, or the reason why it cannot. */
+  static find(folder: string): Bcc | string {
+    if (!existsSync(PYTHON)) return `no ${PYTHON}`;
+    const asked = spawnSync(PYTHON, ["-c", "import bcc; print(bcc.__version__)"], { encoding: "utf8" });
+    if (asked.status !== 0) return `${PYTHON} cannot import bcc`;
+    const prefix = headersPrefix();
+    if (prefix === undefined) return "no kernel headers for it: neither the running kernel's nor any linux-headers-*-amd64";
+    const bcc = new Bcc(folder, asked.stdout.trim(), prefix);
+    const trial = join(folder, "trial.c");
+    writeFileSync(trial, "BPF_HASH(counts, u32, u64);\n");
+    const [program, ...args] = bcc.command("start", trial).argv;
+    const run = spawnSync(program, args, { encoding: "utf8" });
+    return run.stdout.includes("attached") ? bcc : `it cannot compile here: ${run.stderr.trim().split("\n").at(-1)}`;
+  }
+
+  /** Runs one of its scripts; "exec" comes on a line of its own just before Python starts. */
+  command(script: keyof typeof SCRIPTS, ...args: readonly string[]): Command {
+    const shell = `${this.#prefix}echo exec; exec ${PYTHON} "$@"`;
+    const unshare = this.#prefix === "" ? [] : ["unshare", "--mount"];
+    const [first, ...rest] = [...unshare, "sh", "-c", shell, "sh", join(this.#folder, `${script}.py`), ...args];
+    return { argv: [first!, ...rest] };
+  }
+}
+
+/**
+ * Shell text that makes kernel headers visible where BCC looks, in a mount namespace of its own, so that the machine
+ * stays as it is. "" where they are in place; undefined where there are none.
+ */
+function headersPrefix(): string | undefined {
+  const modules = `/lib/modules/${release()}`;
+  if (existsSync(join(modules, "build"))) return "";
+  const found = readdirSync("/usr/src")
+    .filter((name) => /^linux-headers-[\d.-]+-amd64$/.test(name))
+    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+    .at(-1);
+  if (found === undefined) return undefined;
+  const common = found.replace(/-amd64$/, "-common");
+  return [
+    "mount -t tmpfs none /lib/modules",
+    `mkdir ${modules}`,
+    `ln -s /usr/src/${found} ${modules}/build`,
+    `ln -s /usr/src/${common} ${modules}/source`,
+    "",
+  ].join(" && ");
+}
