@@ -16,9 +16,9 @@ TRACEPOINT_PROBE(syscalls, sys_enter_bpf)
 `;
 
 const { values } = parseArgs({ options: { seconds: { type: "string" } } });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ text: program });
+const signal = stopSignal({ seconds: values.seconds });
 let calls = 0;
 const printing = b.traceLines().subscribe(({ task, pid, msg }) => {
   calls++;

@@ -4,8 +4,8 @@
 // npm start                 about five seconds, then a summary
 // npm start -- --follow     until Ctrl-C
 //
-//            sh-4131    [001] d..31  2047.120931: bpf_trace_printk: Hello World!
-//   6 events seen, runtime kernel
+//            true-4131    [001] ...21   2047.120931: Hello World!
+//   8 events seen, runtime kernel
 import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
 import { aborted, BPF, stopSignal } from "rxbpf";
@@ -20,24 +20,29 @@ int hello(void *ctx) {
 const { values } = parseArgs({
   options: { follow: { type: "boolean", default: false }, seconds: { type: "string", default: "5" } },
 });
-const signal = stopSignal({ seconds: values.follow ? undefined : values.seconds });
-
 const b = new BPF({ text: program });
 b.attach_kprobe({ event: b.get_syscall_fnname("execve"), fn_name: "hello" });
+const signal = stopSignal({ seconds: values.follow ? undefined : values.seconds });
 
 let events = 0;
 b.traceLines().subscribe(({ task, pid, cpu, flags, ts, msg }) => {
   events++;
   const when = ts.toFixed(6).padStart(13);
-  console.log(`${task.padStart(16)}-${String(pid).padEnd(7)} [${String(cpu).padStart(3, "0")}] ${flags} ${when}: ${msg}`);
+  console.log(
+    `${task.padStart(16)}-${String(pid).padEnd(7)} [${String(cpu).padStart(3, "0")}] ${flags} ${when}: ${msg}`,
+  );
 });
 
-const commands = ["true", "uname", "date", "id", "pwd"];
+const environment = { PATH: "/usr/bin:/bin" };
+const commands = ["true", "uname", "date", "id", "pwd", "ls", "whoami", "hostname"];
 const starter = setInterval(() => {
   const command = commands.shift();
   if (command === undefined) clearInterval(starter);
-  else spawn(command, { stdio: "ignore" });
-}, 300);
+  else
+    spawn(command, { stdio: "ignore", env: environment }).on("error", () =>
+      console.log(`no ${command} here`),
+    );
+}, 500);
 
 await aborted(signal);
 clearInterval(starter);

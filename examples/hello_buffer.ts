@@ -37,10 +37,10 @@ interface Data {
 }
 
 const { values } = parseArgs({ options: { seconds: { type: "string" } } });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ text: program });
 b.attach_kprobe({ event: b.get_syscall_fnname("execve"), fn_name: "hello" });
+const signal = stopSignal({ seconds: values.seconds });
 
 let events = 0;
 const output = b.get_table<number, Data>("output");

@@ -2,14 +2,22 @@
 //
 // rxbpf run examples/hello_exec.ts [--seconds N]
 //
-//              sh-4131    [001] d..31  2047.120931: bpf_trace_printk: Hello, BPF World!
+//   2047.120931 sh-4131 Hello, BPF World!
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { BPF, stopSignal } from "rxbpf";
 
 const { values } = parseArgs({ options: { seconds: { type: "string" } } });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ src_file: fileURLToPath(new URL("hello_exec.c", import.meta.url)) });
-await b.trace_print(undefined, { signal });
-console.log(`total: ${b.num_open_tracepoints()} tracepoint was attached`);
+const signal = stopSignal({ seconds: values.seconds });
+
+let lines = 0;
+for (;;) {
+  const fields = await b.trace_fields(false, { signal });
+  if (fields === null) break;
+  const [task, pid, , , ts, msg] = fields;
+  lines++;
+  console.log(`${ts.toFixed(6)} ${task}-${pid} ${msg}`);
+}
+console.log(`total: ${lines} lines`);

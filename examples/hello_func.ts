@@ -9,10 +9,10 @@ import { parseArgs } from "node:util";
 import { aborted, BPF, stopSignal } from "rxbpf";
 
 const { values } = parseArgs({ options: { seconds: { type: "string" } } });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ src_file: fileURLToPath(new URL("hello_func.c", import.meta.url)) });
 b.attach_raw_tracepoint({ tp: "sys_enter", fn_name: "hello" });
+const signal = stopSignal({ seconds: values.seconds });
 
 const counts = new Map<string, number>();
 const counting = b.traceLines().subscribe(({ msg }) => {

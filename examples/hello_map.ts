@@ -28,15 +28,18 @@ int hello(void *ctx) {
 `;
 
 const { values } = parseArgs({ options: { seconds: { type: "string" } } });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ text: program });
 b.attach_kprobe({ event: b.get_syscall_fnname("execve"), fn_name: "hello" });
+const signal = stopSignal({ seconds: values.seconds });
 
 const counters = b.get_table<bigint, bigint>("counter_table");
-const show = () => [...counters.items()].map(([uid, count]) => `ID ${uid}: ${count}`).join("\t");
-const printing = counters.snapshots(2000).subscribe(() => console.log(show()));
+const show = (counts: Iterable<[bigint, bigint]>) =>
+  [...counts].map(([uid, n]) => `ID ${uid}: ${n}`).join("   ");
+const printing = counters.snapshots(2000).subscribe((counts) => {
+  if (counts.size > 0) console.log(show(counts));
+});
 
 await aborted(signal);
 printing.unsubscribe();
-console.log(`total: ${show() || "nothing was started"}`);
+console.log(`total: ${show(counters) || "nothing was started"}`);

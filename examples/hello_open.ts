@@ -9,7 +9,6 @@ import { parseArgs } from "node:util";
 import { BPF, stopSignal, UnsupportedError } from "rxbpf";
 
 const { values } = parseArgs({ options: { seconds: { type: "string" } } });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ src_file: fileURLToPath(new URL("hello_open.c", import.meta.url)) });
 try {
@@ -20,5 +19,13 @@ try {
     b.attach_kprobe({ event: b.get_syscall_fnname(call), fn_name: "hello_world" });
   }
 }
-await b.trace_print(undefined, { signal });
-console.log(`total: ${b.num_open_kprobes()} places traced`);
+const signal = stopSignal({ seconds: values.seconds });
+
+let lines = 0;
+for (;;) {
+  const line = await b.trace_readline(false, { signal });
+  if (line === null) break;
+  lines++;
+  console.log(line);
+}
+console.log(`total: ${lines} lines`);

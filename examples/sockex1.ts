@@ -11,10 +11,10 @@ import { aborted, BPF, stopSignal } from "rxbpf";
 const { values } = parseArgs({
   options: { device: { type: "string", default: "lo" }, seconds: { type: "string" } },
 });
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ src_file: fileURLToPath(new URL("sockex1.c", import.meta.url)) });
 b.attach_raw_socket(b.load_func("bpf_prog1", BPF.SOCKET_FILTER), values.device);
+const signal = stopSignal({ seconds: values.seconds });
 
 const bytes = b.get_table<number, bigint>("my_map");
 const show = () => `TCP ${bytes.get(6)} UDP ${bytes.get(17)} ICMP ${bytes.get(1)} bytes`;

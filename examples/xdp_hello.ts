@@ -12,10 +12,10 @@ if (values.device === undefined) {
   console.error("usage: rxbpf run examples/xdp_hello.ts --device DEVICE [--seconds N]");
   process.exit(2);
 }
-const signal = stopSignal({ seconds: values.seconds });
 
 using b = new BPF({ src_file: fileURLToPath(new URL("xdp_hello.c", import.meta.url)) });
 b.attach_xdp(values.device, b.load_func("hello", BPF.XDP));
+const signal = stopSignal({ seconds: values.seconds });
 
 const counter = b.variable<number>("counter");
 const printing = setInterval(() => console.log(`packets: ${counter.get()}`), 1000);

@@ -1,5 +1,6 @@
+import { programKinds, roleOfFunction } from "../framework/programs/kinds.ts";
 import type { MapKindName } from "../maps/kinds.ts";
-import type { Range } from "./lexer.ts";
+import { type Range, splitArguments, tokenAfter } from "./lexer.ts";
 import { type AttributeUse, type NormalizedText, normalize } from "./normalize.ts";
 import { parseC, type SyntaxNode } from "./parser.ts";
 
@@ -16,15 +17,27 @@ export interface Parameter extends Range {
 export interface FunctionFact extends Range {
   readonly name: string;
   readonly nameRange: Range;
-  readonly isStatic: boolean;
+  /** For others to call: static, also by a declaration's word, or called and taking nothing that a probe passes. */
+  readonly isHelper: boolean;
   /** The section its attribute names, or null. */
   readonly section: string | null;
   readonly isNoinline: boolean;
-  readonly isInline: boolean;
+  /** Its own attribute has it inlined; the word `inline` alone only allows it. */
+  readonly isAlwaysInline: boolean;
   readonly returnsVoid: boolean;
   readonly parameters: readonly Parameter[];
+  /** Whether the first parameter is a pointer to what some kind of program gets, or to void. */
+  readonly takesContext: boolean;
   /** The block with its braces. */
   readonly body: Range;
+}
+
+/** A declaration of a function without a body, at file scope and alone in its statement. */
+export interface Prototype extends Range {
+  readonly name: string;
+  readonly nameRange: Range;
+  /** Where the word `extern` stands, or null. */
+  readonly extern: Range | null;
 }
 
 /** A table that the source declares through one of BCC's macros. */
@@ -60,6 +73,7 @@ export interface Facts {
   /** The tree of the normalized text. */
   readonly root: SyntaxNode;
   readonly functions: readonly FunctionFact[];
+  readonly prototypes: readonly Prototype[];
   readonly methodCalls: readonly MethodCall[];
   readonly calls: readonly FunctionCall[];
   /** Whether a name at an offset means a local variable or a parameter. */
@@ -83,60 +97,32 @@ interface LocalName extends Range {
 
 const SECTION = /section\s*\(\s*"([^"]*)"/;
 
+/** What the walk looks at. The parser finds them all in one pass, in the order of the text. */
+const NODES = [
+  "function_definition",
+  "declaration",
+  "type_definition",
+  "struct_specifier",
+  "union_specifier",
+  "enum_specifier",
+  "enumerator",
+  "compound_statement",
+  "for_statement",
+];
+
 /** Parses preprocessed text and collects what the passes need. */
 export function collectFacts(text: string): Facts {
   const normalized = normalize(text);
-  const root = parseC(normalized.text).rootNode;
-  const functions: FunctionFact[] = [];
-  const locals: LocalName[] = [];
-  const fileNames = new Set<string>();
-  const tags = new Set<string>();
-
-  for (const node of root.descendantsOfType("function_definition")) {
-    const fact = functionFact(node, normalized.attributes);
-    if (fact === undefined) continue;
-    functions.push(fact);
-    fileNames.add(fact.name);
-    for (const parameter of fact.parameters) {
-      if (parameter.name !== "") locals.push({ name: parameter.name, start: parameter.start, end: fact.end });
-    }
-  }
-  for (const node of root.descendantsOfType(["declaration", "type_definition"])) {
-    const block = enclosingBlock(node);
-    for (const name of declaredNames(node)) {
-      if (block === undefined) fileNames.add(name.text);
-      else locals.push({ name: name.text, start: name.endIndex, end: block.endIndex });
-    }
-  }
-  for (const node of root.descendantsOfType(["struct_specifier", "union_specifier", "enum_specifier"])) {
-    const tag = node.childForFieldName("name");
-    if (tag !== null && node.childForFieldName("body") !== null) tags.add(tag.text);
-  }
-  for (const node of root.descendantsOfType("enumerator")) {
-    const name = node.childForFieldName("name");
-    if (name !== null) fileNames.add(name.text);
-  }
-
-  const methodCalls: MethodCall[] = [];
-  const calls: FunctionCall[] = [];
-  for (const node of root.descendantsOfType("call_expression")) {
-    const callee = node.childForFieldName("function");
-    const list = node.childForFieldName("arguments");
-    if (callee === null || list === null) continue;
-    if (callee.type === "identifier") {
-      calls.push({ ...rangeOf(node), name: callee.text, nameRange: rangeOf(callee), arguments: argumentsOf(list) });
-    } else if (callee.type === "field_expression") {
-      const call = methodCall(node, callee, list);
-      if (call !== undefined) methodCalls.push(call);
-    }
-  }
-
-  const localsByName = new Map<string, LocalName[]>();
-  for (const local of locals) {
-    const known = localsByName.get(local.name);
-    if (known === undefined) localsByName.set(local.name, [local]);
-    else known.push(local);
-  }
+  const root = parseC(normalized.text);
+  const walk = new Walk(normalized);
+  for (const node of root.descendantsOfType(NODES)) walk.visit(node);
+  const { prototypes, fileNames, tags } = walk;
+  const { calls, methodCalls } = collectCalls(text, normalized, walk.declarators);
+  const called = new Set(calls.map((call) => call.name));
+  const functions = walk.functions.map((fact): FunctionFact => {
+    const isCalled = called.has(fact.name) && !fact.takesContext && roleOfFunction(fact.name) === null;
+    return { ...fact, isHelper: fact.isHelper || isCalled || walk.staticNames.has(fact.name) };
+  });
   const sections = new Set<string>();
   for (const { text: attribute } of normalized.attributes) {
     const section = SECTION.exec(attribute)?.[1];
@@ -147,74 +133,209 @@ export function collectFacts(text: string): Facts {
     normalized,
     root,
     functions,
+    prototypes,
     methodCalls,
     calls,
-    isLocal: (name, offset) =>
-      localsByName.get(name)?.some((local) => local.start <= offset && offset < local.end) ?? false,
+    isLocal: localFinder(walk.locals),
     fileNames,
     tags,
     sections,
   };
 }
 
-function functionFact(node: SyntaxNode, attributes: readonly AttributeUse[]): FunctionFact | undefined {
-  const body = node.childForFieldName("body");
-  const declarator = functionDeclarator(node.childForFieldName("declarator"));
-  const name = declarator?.childForFieldName("declarator");
-  if (body === null || declarator === undefined || name?.type !== "identifier") return undefined;
-  // Attributes before the first specifier were blanked, so they lie between the previous item and the node.
-  const from = node.previousSibling?.endIndex ?? 0;
-  const own = attributes.filter((attribute) => attribute.start >= from && attribute.end <= body.startIndex);
-  const head = node.text.slice(0, body.startIndex - node.startIndex);
-  const specifiers = head.slice(0, Math.max(0, name.startIndex - node.startIndex));
-  return {
-    ...rangeOf(node),
-    name: name.text,
-    nameRange: rangeOf(name),
-    isStatic: /\bstatic\b/.test(specifiers),
-    isInline: /\binline\b/.test(specifiers) || own.some(({ text }) => text.includes("always_inline")),
-    returnsVoid: node.childForFieldName("type")?.text === "void" && node.childForFieldName("declarator")?.type === "function_declarator",
-    isNoinline: own.some(({ text }) => text.includes("noinline")),
-    section: own.map(({ text }) => SECTION.exec(text)?.[1]).find((section) => section !== undefined) ?? null,
-    parameters: parametersOf(declarator),
-    body: rangeOf(body),
-  };
+/** Gathers facts from the nodes of one tree, which must come in the order of the text. */
+class Walk {
+  readonly functions: FunctionFact[] = [];
+  readonly prototypes: Prototype[] = [];
+  readonly locals: LocalName[] = [];
+  readonly fileNames = new Set<string>();
+  readonly tags = new Set<string>();
+  /** Functions that a declaration says are static. */
+  readonly staticNames = new Set<string>();
+  /** Offsets of names that functions are declared by, which look like calls. */
+  readonly declarators = new Set<number>();
+  readonly #normalized: NormalizedText;
+  readonly #attributes: AttributeFinder;
+  /** Typedefs of structs and unions. */
+  readonly #records = new Set<string>();
+  /** Ends of the blocks and loops around the current node. */
+  readonly #blocks: number[] = [];
+
+  constructor(normalized: NormalizedText) {
+    this.#normalized = normalized;
+    this.#attributes = new AttributeFinder(normalized.attributes);
+  }
+
+  visit(node: SyntaxNode): void {
+    const { startIndex } = node;
+    while (this.#blocks.length > 0 && this.#blocks.at(-1)! <= startIndex) this.#blocks.pop();
+    switch (node.type) {
+      case "function_definition":
+        return this.#visitFunction(node);
+      case "declaration":
+      case "type_definition":
+        return this.#visitDeclaration(node);
+      case "enumerator": {
+        const name = node.childForFieldName("name");
+        if (name !== null) this.fileNames.add(this.#textOf(name));
+        return;
+      }
+      case "compound_statement":
+      case "for_statement":
+        this.#blocks.push(node.endIndex);
+        return;
+      default: {
+        const tag = node.childForFieldName("name");
+        if (tag !== null && node.childForFieldName("body") !== null) this.tags.add(this.#textOf(tag));
+      }
+    }
+  }
+
+  #textOf(node: SyntaxNode): string {
+    return this.#normalized.text.slice(node.startIndex, node.endIndex);
+  }
+
+  #visitFunction(node: SyntaxNode): void {
+    const body = node.childForFieldName("body");
+    const outer = node.childForFieldName("declarator");
+    const declarator = functionDeclarator(outer);
+    const nameNode = declarator?.childForFieldName("declarator");
+    if (body === null || declarator === undefined || nameNode?.type !== "identifier") return;
+    const range = rangeOf(node);
+    const nameRange = rangeOf(nameNode);
+    const bodyRange = rangeOf(body);
+    const name = this.#textOf(nameNode);
+    const own = this.#attributes.within(this.#startOfItem(range.start), bodyRange.start);
+    const specifiers = this.#normalized.text.slice(range.start, nameRange.start);
+    const parameters = this.#parametersOf(declarator);
+    this.functions.push({
+      ...range,
+      name,
+      nameRange,
+      isHelper: /\bstatic\b/.test(specifiers),
+      isAlwaysInline: own.some(({ text }) => text.includes("always_inline")),
+      returnsVoid: node.childForFieldName("type")?.text === "void" && outer?.type === "function_declarator",
+      isNoinline: own.some(({ text }) => text.includes("noinline")),
+      section: own.map(({ text }) => SECTION.exec(text)?.[1]).find((section) => section !== undefined) ?? null,
+      parameters,
+      takesContext: this.#isContext(parameters[0]),
+      body: bodyRange,
+    });
+    this.fileNames.add(name);
+    this.declarators.add(nameRange.start);
+    for (const parameter of parameters) {
+      if (parameter.name !== "") this.locals.push({ name: parameter.name, start: parameter.start, end: range.end });
+    }
+  }
+
+  /** Where the attributes of an item may begin: behind what came before it. They were blanked, so no node has them. */
+  #startOfItem(start: number): number {
+    const { text, tokens } = this.#normalized;
+    for (let i = tokenAfter(tokens, start) - 1; i >= 0; i--) {
+      const { end } = tokens[i]!;
+      // In the normalised text an attribute and a declared table are blanks.
+      if (text[end - 1] === ";" || text[end - 1] === "}") return end;
+    }
+    return 0;
+  }
+
+  #visitDeclaration(node: SyntaxNode): void {
+    const isLocal = this.#blocks.length > 0;
+    const declarators = node.childrenForFieldName("declarator");
+    const isRecord = node.type === "type_definition" && isRecordNode(node.childForFieldName("type"), this.#records);
+    for (const declarator of declarators) {
+      const leaf = leafName(declarator);
+      if (leaf === undefined) continue;
+      const name = this.#textOf(leaf);
+      if (isLocal) this.locals.push({ name, start: leaf.endIndex, end: this.#blocks.at(-1)! });
+      else this.fileNames.add(name);
+      if (isRecord && declarator.type === "type_identifier") this.#records.add(name);
+      const inner = functionDeclarator(declarator);
+      if (inner === undefined || node.type !== "declaration") continue;
+      this.declarators.add(leaf.startIndex);
+      if (!isLocal) this.#visitPrototype(node, leaf, declarators.length === 1);
+    }
+  }
+
+  #visitPrototype(node: SyntaxNode, leaf: SyntaxNode, isAlone: boolean): void {
+    const name = this.#textOf(leaf);
+    const nameRange = rangeOf(leaf);
+    const range = rangeOf(node);
+    const specifiers = this.#normalized.text.slice(range.start, nameRange.start);
+    if (/\bstatic\b/.test(specifiers)) this.staticNames.add(name);
+    if (!isAlone) return;
+    const at = specifiers.search(/\bextern\b/);
+    const extern = at < 0 ? null : { start: range.start + at, end: range.start + at + "extern".length };
+    this.prototypes.push({ ...range, name, nameRange, extern });
+  }
+
+  #parametersOf(declarator: SyntaxNode): readonly Parameter[] {
+    const list = declarator.childForFieldName("parameters");
+    const nodes = list?.namedChildren.filter((child) => child.type === "parameter_declaration") ?? [];
+    const parameters = nodes.map((node) => {
+      const inner = node.childForFieldName("declarator");
+      const name = inner === null ? undefined : leafName(inner);
+      const isPointer = inner !== null && inner.type !== "identifier";
+      return {
+        ...rangeOf(node),
+        name: name === undefined ? "" : this.#textOf(name),
+        isPointer,
+        isRecord: !isPointer && isRecordNode(node.childForFieldName("type"), this.#records),
+      };
+    });
+    return parameters.length === 1 && nodes[0]!.text === "void" ? [] : parameters;
+  }
+
+  #isContext(parameter: Parameter | undefined): boolean {
+    if (parameter?.isPointer !== true) return false;
+    const type = this.#normalized.text.slice(parameter.start, parameter.end);
+    const words = type.split(/\W+/);
+    return words.includes("void") || words.some((word) => contexts.has(word) || word.startsWith("tracepoint__"));
+  }
+}
+
+/** Struct tags of what programs get. */
+const contexts: ReadonlySet<string> = new Set(
+  Object.values(programKinds).flatMap(({ context }) => context.split(" ").slice(1)),
+);
+
+/** Finds attributes by place. */
+class AttributeFinder {
+  readonly #attributes: readonly AttributeUse[];
+
+  /** @param attributes in the order of the text */
+  constructor(attributes: readonly AttributeUse[]) {
+    this.#attributes = attributes;
+  }
+
+  within(start: number, end: number): readonly AttributeUse[] {
+    let low = 0;
+    let high = this.#attributes.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#attributes[middle]!.start >= start) high = middle;
+      else low = middle + 1;
+    }
+    let after = low;
+    while (after < this.#attributes.length && this.#attributes[after]!.end <= end) after++;
+    return this.#attributes.slice(low, after);
+  }
+}
+
+function isRecordNode(type: SyntaxNode | null, records: ReadonlySet<string>): boolean {
+  if (type === null) return false;
+  if (type.type === "struct_specifier" || type.type === "union_specifier") return true;
+  return type.type === "type_identifier" && records.has(type.text);
 }
 
 /** Looks through pointers: the declarator of `struct s *f(int a)` is the part `f(int a)`. */
 function functionDeclarator(node: SyntaxNode | null): SyntaxNode | undefined {
   let at = node;
-  while (at !== null && at.type !== "function_declarator") at = at.childForFieldName("declarator");
-  return at ?? undefined;
-}
-
-function parametersOf(declarator: SyntaxNode): readonly Parameter[] {
-  const list = declarator.childForFieldName("parameters");
-  const nodes = list?.namedChildren.filter((child) => child.type === "parameter_declaration") ?? [];
-  const parameters = nodes.map((node) => {
-    const inner = node.childForFieldName("declarator");
-    const type = node.childForFieldName("type");
-    const name = inner === null ? undefined : leafName(inner);
-    const isPointer = inner !== null && inner.type !== "identifier";
-    return {
-      ...rangeOf(node),
-      name: name?.text ?? "",
-      isPointer,
-      isRecord: !isPointer && (type?.type === "struct_specifier" || type?.type === "union_specifier"),
-    };
-  });
-  const only = parameters.length === 1 ? nodes[0]! : undefined;
-  return only?.text === "void" ? [] : parameters;
-}
-
-/** The names a declaration introduces. */
-function declaredNames(node: SyntaxNode): readonly SyntaxNode[] {
-  const names: SyntaxNode[] = [];
-  for (const declarator of node.childrenForFieldName("declarator")) {
-    const name = leafName(declarator);
-    if (name !== undefined) names.push(name);
+  while (at !== null && at.type !== "function_declarator") {
+    if (at.type !== "pointer_declarator") return undefined;
+    at = at.childForFieldName("declarator");
   }
-  return names;
+  return at ?? undefined;
 }
 
 /** The identifier inside a declarator. */
@@ -227,34 +348,72 @@ function leafName(node: SyntaxNode): SyntaxNode | undefined {
   return undefined;
 }
 
-/** The block or loop a local declaration belongs to; undefined at file scope. */
-function enclosingBlock(node: SyntaxNode): SyntaxNode | undefined {
-  for (let at = node.parent; at !== null; at = at.parent) {
-    if (at.type === "compound_statement" || at.type === "for_statement") return at;
+function localFinder(locals: readonly LocalName[]): Facts["isLocal"] {
+  const byName = new Map<string, LocalName[]>();
+  for (const local of locals) {
+    const known = byName.get(local.name);
+    if (known === undefined) byName.set(local.name, [local]);
+    else known.push(local);
   }
-  return undefined;
+  return (name, offset) => byName.get(name)?.some((local) => local.start <= offset && offset < local.end) ?? false;
 }
 
-function methodCall(node: SyntaxNode, callee: SyntaxNode, list: SyntaxNode): MethodCall | undefined {
-  const receiver = callee.childForFieldName("argument");
-  const field = callee.childForFieldName("field");
-  if (receiver?.type !== "identifier" || field === null) return undefined;
-  if (callee.children.some((child) => child.type === "->")) return undefined;
-  return {
-    ...rangeOf(node),
-    receiver: receiver.text,
-    receiverRange: rangeOf(receiver),
-    method: field.text,
-    methodRange: rangeOf(field),
-    open: { start: field.endIndex, end: list.startIndex + 1 },
-    arguments: argumentsOf(list),
+/** Words before a bracket that call nothing. */
+const KEYWORDS = new Set(["if", "while", "for", "switch", "return", "sizeof", "_Alignof", "_Generic", "_Static_assert"]);
+
+/**
+ * Calls are found among the tokens: their shape needs no grammar, and so an expression that the grammar misreads, or
+ * the operand of typeof, hides none.
+ */
+function collectCalls(
+  text: string,
+  { tokens, partners }: NormalizedText,
+  declarators: ReadonlySet<number>,
+): Pick<Facts, "methodCalls" | "calls"> {
+  const methodCalls: MethodCall[] = [];
+  const calls: FunctionCall[] = [];
+  const spelled = (index: number): string => {
+    const token = tokens[index];
+    return token === undefined ? "" : text.slice(token.start, token.end);
   };
-}
-
-function argumentsOf(list: SyntaxNode): readonly Range[] {
-  return list.namedChildren.filter((child) => child.type !== "comment").map(rangeOf);
+  for (const [open, close] of partners.entries()) {
+    if (close < 0 || text[tokens[open]!.start] !== "(") continue;
+    const callee = tokens[open - 1];
+    if (callee?.kind !== "name") continue;
+    const name = spelled(open - 1);
+    const before = spelled(open - 2);
+    const end = tokens[close]!.end;
+    if (before === ".") {
+      const receiver = tokens[open - 3];
+      const prior = spelled(open - 4);
+      if (receiver?.kind !== "name" || prior === "." || prior === "->") continue;
+      methodCalls.push({
+        start: receiver.start,
+        end,
+        receiver: spelled(open - 3),
+        receiverRange: rangeOfToken(receiver),
+        method: name,
+        methodRange: rangeOfToken(callee),
+        open: { start: callee.end, end: tokens[open]!.end },
+        arguments: splitArguments(text, tokens, partners, open),
+      });
+    } else if (before !== "->" && !KEYWORDS.has(name) && !declarators.has(callee.start)) {
+      calls.push({
+        start: callee.start,
+        end,
+        name,
+        nameRange: rangeOfToken(callee),
+        arguments: splitArguments(text, tokens, partners, open),
+      });
+    }
+  }
+  return { methodCalls, calls };
 }
 
 function rangeOf(node: SyntaxNode): Range {
   return { start: node.startIndex, end: node.endIndex };
+}
+
+function rangeOfToken({ start, end }: Range): Range {
+  return { start, end };
 }

@@ -1,8 +1,8 @@
 import type { SourceDiagnostic, SourcePosition } from "../framework/core/errors.ts";
 import type { Btf } from "../framework/object/btf.ts";
+import { isDeclarator } from "./declarators.ts";
 import { applyEdits, type EditedText } from "./edits.ts";
 import { collectFacts, type Facts, type FunctionFact, type TableFact } from "./facts.ts";
-import { tokenize } from "./lexer.ts";
 import { type PassDiagnostic, passes } from "./passes/index.ts";
 import { declareMaps } from "./passes/declare-maps.ts";
 import { SourceText } from "./source-text.ts";
@@ -39,7 +39,7 @@ export interface TracepointUse {
 export interface Mentions {
   /** Words behind struct, union or enum that the source does not define. */
   readonly tags: ReadonlySet<string>;
-  /** Words that the source does not define at file scope; locals are among them. */
+  /** Words that the source does not define, neither at file scope nor as a local where they stand. */
   readonly words: ReadonlySet<string>;
   /** Words behind "." or "->". */
   readonly members: ReadonlySet<string>;
@@ -77,7 +77,7 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
     text: edited.text,
     tables: [...declared.tables.values()],
     functions: facts.functions
-      .filter((fact) => !fact.isStatic)
+      .filter((fact) => !fact.isHelper)
       .map(({ name, section, start }) => ({ name, section, position: source.positionAt(start) })),
     tracepoints: tracepointsOf(facts, source),
     mentions: mentionsOf(facts, declared.tables),
@@ -152,16 +152,11 @@ function mentionsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Menti
       if (before === "." || before === "->") members.add(word);
       else if (TAG_WORDS.has(before)) {
         if (!facts.tags.has(word)) tags.add(word);
-      } else if (!facts.fileNames.has(word) && !tables.has(word)) words.add(word);
+      } else if (!facts.fileNames.has(word) && !tables.has(word) && !isDeclarator(word) && !facts.isLocal(word, start)) {
+        words.add(word);
+      }
     }
     before = word;
   }
   return { tags, words, members, defined: new Set([...facts.fileNames, ...facts.tags, ...tables.keys()]) };
-}
-
-/** Every word of a text, for deciding what a lowered text needs declared. */
-export function wordsOf(text: string): ReadonlySet<string> {
-  const words = new Set<string>();
-  for (const { kind, start, end } of tokenize(text)) if (kind === "name") words.add(text.slice(start, end));
-  return words;
 }

@@ -5,7 +5,6 @@ export interface Token {
   readonly end: number;
 }
 
-const WHITE = /[ \t\r\n\f\v]/y;
 const NAME = /[A-Za-z_$\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*/y;
 const NUMBER = /\.?[0-9](?:[eEpP][+-]|[A-Za-z0-9_.])*/y;
 const STRING = /(?:u8|[uUL])?(?:"(?:\\[^]|[^"\\\n])*(?:"|$)|'(?:\\[^]|[^'\\\n])*(?:'|$))/my;
@@ -13,64 +12,88 @@ const COMMENT = /\/\/(?:\\\r?\n|[^\n])*|\/\*[^]*?(?:\*\/|$)/y;
 const DIRECTIVE = /#(?:\\\r?\n|\/\*[^]*?(?:\*\/|$)|[^\n])*/y;
 const PUNCTUATOR = /->|\+\+|--|<<=?|>>=?|[<>=!+\-*/%&^|]=|&&|\|\||\.\.\.|##|./sy;
 
+/** Patterns by the first character of what they match, in the order to try them. */
+const BLANK = 1;
+const WORD = 2;
+const DIGIT = 3;
+const QUOTE = 4;
+const classes = new Uint8Array(128);
+for (const character of " \t\r\f\v") classes[character.charCodeAt(0)] = BLANK;
+for (let code = 0; code < 128; code++) {
+  if (/[A-Za-z_$]/.test(String.fromCharCode(code))) classes[code] = WORD;
+  if (/[0-9]/.test(String.fromCharCode(code))) classes[code] = DIGIT;
+}
+for (const character of "\"'") classes[character.charCodeAt(0)] = QUOTE;
+
+/** Where a match of a sticky pattern ends, or -1. */
+function endOf(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : -1;
+}
+
 /**
  * Splits C text into tokens, leaving out white space, comments and lines that begin with "#" (directives before
  * preprocessing, line markers after it). Never fails: a character that is no C stands as a punctuator.
  */
 export function tokenize(text: string): readonly Token[] {
   const tokens: Token[] = [];
-  let at = 0;
   let lineStart = true;
-  const match = (pattern: RegExp): boolean => {
-    pattern.lastIndex = at;
-    return pattern.test(text);
-  };
-  while (at < text.length) {
-    if (match(WHITE)) {
-      if (text[at] === "\n") lineStart = true;
-      at = WHITE.lastIndex;
-      continue;
+  for (let at = 0; at < text.length; ) {
+    const code = text.charCodeAt(at);
+    const kind = code < 128 ? classes[code]! : WORD;
+    if (kind === BLANK) {
+      at++;
+    } else if (code === 10) {
+      lineStart = true;
+      at++;
+    } else if (lineStart && text[at] === "#") {
+      at = endOf(DIRECTIVE, text, at);
+    } else if (text[at] === "/" && (text[at + 1] === "/" || text[at + 1] === "*")) {
+      at = endOf(COMMENT, text, at);
+    } else {
+      lineStart = false;
+      const token = tokenAt(text, at, kind);
+      tokens.push(token);
+      at = token.end;
     }
-    if (match(COMMENT)) {
-      at = COMMENT.lastIndex;
-      continue;
-    }
-    if (lineStart && match(DIRECTIVE)) {
-      at = DIRECTIVE.lastIndex;
-      continue;
-    }
-    lineStart = false;
-    const [kind, pattern] = match(STRING)
-      ? (["string", STRING] as const)
-      : match(NAME)
-        ? (["name", NAME] as const)
-        : match(NUMBER)
-          ? (["number", NUMBER] as const)
-          : (["punctuator", PUNCTUATOR] as const);
-    if (!match(pattern)) break;
-    tokens.push({ kind, start: at, end: pattern.lastIndex });
-    at = pattern.lastIndex;
   }
   return tokens;
 }
 
-const OPENING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
+function tokenAt(text: string, start: number, kind: number): Token {
+  if (kind === QUOTE || (kind === WORD && /[uUL]/.test(text[start]!))) {
+    const end = endOf(STRING, text, start);
+    if (end > start) return { kind: "string", start, end };
+  }
+  if (kind === WORD) return { kind: "name", start, end: endOf(NAME, text, start) };
+  if (kind === DIGIT || text[start] === ".") {
+    const end = endOf(NUMBER, text, start);
+    if (end > start) return { kind: "number", start, end };
+  }
+  return { kind: "punctuator", start, end: endOf(PUNCTUATOR, text, start) };
+}
 
-/** Index of the token that closes the bracket at `open`, or -1 when nothing does. */
-export function closingToken(text: string, tokens: readonly Token[], open: number): number {
-  const expected: string[] = [];
-  for (let i = open; i < tokens.length; i++) {
-    const { kind, start, end } = tokens[i]!;
+const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
+
+/**
+ * For each opening bracket the index of the token that closes it, and -1 for every other token. A bracket that another
+ * kind of bracket closes has no partner, nor has any around it.
+ */
+export function matchBrackets(text: string, tokens: readonly Token[]): Int32Array {
+  const partners = new Int32Array(tokens.length).fill(-1);
+  let open: { readonly index: number; readonly closing: string }[] = [];
+  for (const [index, { kind, start, end }] of tokens.entries()) {
     if (kind !== "punctuator" || end - start !== 1) continue;
     const character = text[start]!;
-    const closes = OPENING[character];
-    if (closes !== undefined) expected.push(closes);
-    else if (character === expected.at(-1)) {
-      expected.pop();
-      if (expected.length === 0) return i;
-    } else if (character === ")" || character === "]" || character === "}") return -1;
+    const closing = CLOSING[character];
+    if (closing !== undefined) open.push({ index, closing });
+    else if (character === ")" || character === "]" || character === "}") {
+      const last = open.pop();
+      if (last?.closing === character) partners[last.index] = index;
+      else open = [];
+    }
   }
-  return -1;
+  return partners;
 }
 
 /** A stretch of text. */
@@ -80,24 +103,36 @@ export interface Range {
 }
 
 /** The comma-separated arguments between an opening token and its closing one; none for empty brackets. */
-export function splitArguments(text: string, tokens: readonly Token[], open: number, close: number): readonly Range[] {
+export function splitArguments(
+  text: string,
+  tokens: readonly Token[],
+  partners: Int32Array,
+  open: number,
+): readonly Range[] {
+  const close = partners[open]!;
   if (close === open + 1) return [];
   const ranges: Range[] = [];
-  let depth = 0;
   let first = open + 1;
   for (let i = open + 1; i <= close; i++) {
-    const { start, end, kind } = tokens[i]!;
-    const character = kind === "punctuator" && end - start === 1 ? text[start]! : "";
-    const atEnd = i === close;
-    if (atEnd || (character === "," && depth === 0)) {
-      const range =
-        i > first
-          ? { start: tokens[first]!.start, end: tokens[i - 1]!.end }
-          : { start: tokens[i]!.start, end: tokens[i]!.start };
-      ranges.push(range);
-      first = i + 1;
-    } else if (character in OPENING) depth++;
-    else if (character === ")" || character === "]" || character === "}") depth--;
+    if (i < close && partners[i]! >= 0) i = partners[i]!;
+    const { start, end } = tokens[i]!;
+    if (i !== close && (end - start !== 1 || text[start] !== ",")) continue;
+    const range =
+      i > first ? { start: tokens[first]!.start, end: tokens[i - 1]!.end } : { start, end: start };
+    ranges.push(range);
+    first = i + 1;
   }
   return ranges;
+}
+
+/** Index of the first token that ends behind an offset; the number of tokens when none does. */
+export function tokenAfter(tokens: readonly Token[], offset: number): number {
+  let low = 0;
+  let high = tokens.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (tokens[middle]!.end > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

@@ -1,4 +1,4 @@
-import { closingToken, type Range, splitArguments, type Token, tokenize } from "./lexer.ts";
+import { matchBrackets, type Range, splitArguments, type Token, tokenize } from "./lexer.ts";
 import { type DeclaratorName, isDeclarator } from "./declarators.ts";
 
 /** An `__attribute__((...))` in the text, or a word that stands for one. */
@@ -17,6 +17,8 @@ export interface DeclaratorUse extends Range {
 export interface NormalizedText {
   readonly text: string;
   readonly tokens: readonly Token[];
+  /** For each opening bracket the index of its closing token, else -1. */
+  readonly partners: Int32Array;
   readonly attributes: readonly AttributeUse[];
   readonly declarators: readonly DeclaratorUse[];
   /** Declaring macros without closing bracket. */
@@ -64,6 +66,7 @@ const TYPEOF = new Set(["typeof", "__typeof__", "__typeof"]);
  */
 export function normalize(text: string): NormalizedText {
   const tokens = tokenize(text);
+  const partners = matchBrackets(text, tokens);
   const pieces: { start: number; end: number; text: string }[] = [];
   const attributes: AttributeUse[] = [];
   const declarators: DeclaratorUse[] = [];
@@ -88,7 +91,7 @@ export function normalize(text: string): NormalizedText {
     if (!isAttribute && !isTypeof && !isOffset && !isTable) continue;
     const next = tokens[i + 1];
     if (next === undefined || text[next.start] !== "(") continue;
-    const close = closingToken(text, tokens, i + 1);
+    const close = partners[i + 1]!;
     if (close < 0) {
       if (isTable) unclosed.push({ start: token.start, end: token.end });
       continue;
@@ -101,13 +104,13 @@ export function normalize(text: string): NormalizedText {
         end,
         macro: word,
         macroEnd: token.end,
-        arguments: splitArguments(text, tokens, i + 1, close),
+        arguments: splitArguments(text, tokens, partners, i + 1),
       });
     }
     replace(token.start, end, isTypeof ? "t" : isOffset ? "0" : "");
     skipTo = end;
   }
-  return { text: blankMarkers(splice(text, pieces)), tokens, attributes, declarators, unclosed };
+  return { text: blankMarkers(splice(text, pieces)), tokens, partners, attributes, declarators, unclosed };
 }
 
 /** `by` padded with blanks to the length of the old text, whose line breaks stay. */

@@ -1,17 +1,16 @@
 import { createRequire } from "node:module";
-import type { Tree } from "tree-sitter";
-
-export type { SyntaxNode, Tree } from "tree-sitter";
+import type { Tree, TreeCursor } from "tree-sitter";
 
 type Parser = import("tree-sitter");
 
 let parser: Parser | undefined;
 
 /**
- * Parses C text. Offsets in the tree are UTF-16 units. The native parser loads on first use, so a cached object never
- * pays for it.
+ * Parses C text. The native parser loads on first use, so a cached object never pays for it.
+ *
+ * @returns the root of a tree whose offsets are UTF-16 units
  */
-export function parseC(text: string): Tree {
+export function parseC(text: string): SyntaxNode {
   if (parser === undefined) {
     const require = createRequire(import.meta.url);
     const ParserClass = require("tree-sitter") as new () => Parser;
@@ -19,5 +18,153 @@ export function parseC(text: string): Tree {
     parser.setLanguage(require("tree-sitter-c"));
   }
   // The parser reads strings through a buffer of this many bytes and fails on longer ones.
-  return parser.parse(text, undefined, { bufferSize: Math.max(32 * 1024, text.length * 2 + 2) });
+  const tree = parser.parse(text, undefined, { bufferSize: Math.max(32 * 1024, text.length * 2 + 2) });
+  return new TreeCopy(tree, text).root;
+}
+
+/**
+ * A node of a syntax tree. The native tree is copied once, for every question to it is a call out of JavaScript, and
+ * passes ask many. Names are tree-sitter's.
+ */
+export class SyntaxNode {
+  /** Tells the nodes of a tree apart; in the order of the text. */
+  readonly id: number;
+  /** The grammar's name of it; for a token without meaning of its own, its text. */
+  readonly type: string;
+  readonly isNamed: boolean;
+  readonly parent: SyntaxNode | null;
+  /** Its parts in order, without brackets, commas and semicolons. */
+  readonly children: SyntaxNode[] = [];
+  startIndex = -1;
+  /** End of the last character, exclusive. */
+  endIndex = -1;
+  readonly #source: string;
+  /** What it is to its parent. */
+  readonly #field: string | null;
+
+  constructor(place: { source: string; id: number; field: string | null; parent: SyntaxNode | null }, type: SyntaxType) {
+    this.id = place.id;
+    this.#source = place.source;
+    this.type = type.name;
+    this.isNamed = type.isNamed;
+    this.#field = place.field;
+    this.parent = place.parent;
+  }
+
+  get text(): string {
+    return this.#source.slice(this.startIndex, this.endIndex);
+  }
+
+  get namedChildren(): readonly SyntaxNode[] {
+    return this.children.filter((child) => child.isNamed);
+  }
+
+  /** The first child that is this to the node, or null. */
+  childForFieldName(field: string): SyntaxNode | null {
+    for (const child of this.children) if (child.#field === field) return child;
+    return null;
+  }
+
+  childrenForFieldName(field: string): readonly SyntaxNode[] {
+    return this.children.filter((child) => child.#field === field);
+  }
+
+  /** Nodes of these types at and below this one, in the order of the text. */
+  descendantsOfType(types: string | readonly string[]): readonly SyntaxNode[] {
+    const wanted = new Set(typeof types === "string" ? [types] : types);
+    const found: SyntaxNode[] = [];
+    const open: SyntaxNode[] = [this];
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      if (wanted.has(node.type)) found.push(node);
+      for (let i = node.children.length - 1; i >= 0; i--) open.push(node.children[i]!);
+    }
+    return found;
+  }
+}
+
+interface SyntaxType {
+  readonly name: string;
+  readonly isNamed: boolean;
+  /** Never has children, so that the cursor need not try. */
+  readonly isToken: boolean;
+  /** Only bounds its neighbours: no node is made of it. */
+  readonly isBound: boolean;
+}
+
+const NAMED_TOKENS = new Set(["identifier", "field_identifier", "type_identifier", "primitive_type", "number_literal", "comment"]);
+const BOUNDS = new Set(["(", ")", "[", "]", "{", "}", ",", ";"]);
+
+/** Node types by the grammar's number. */
+const types = new Map<number, SyntaxType>();
+/** Field names by the grammar's number; 0 is none. */
+const fields = new Map<number, string | null>([[0, null]]);
+
+/** Copies a tree in one walk. A node's ends are those of its outermost tokens, so only tokens are asked for theirs. */
+class TreeCopy {
+  readonly root: SyntaxNode;
+  readonly #source: string;
+  readonly #cursor: TreeCursor;
+  /** Tokens that the parser put in by itself are empty, so only in a faultless tree the text of a token says its end. */
+  readonly #isFaultless: boolean;
+  #count = 0;
+
+  constructor(tree: Tree, source: string) {
+    this.#source = source;
+    this.#cursor = tree.walk();
+    this.#isFaultless = !tree.rootNode.hasError;
+    this.root = this.#node(this.#type(), null, null);
+    this.#copyInto(this.root);
+  }
+
+  #copyInto(root: SyntaxNode): void {
+    const cursor = this.#cursor;
+    let parent = root;
+    if (!cursor.gotoFirstChild()) return;
+    for (;;) {
+      const type = this.#type();
+      const node = type.isBound ? undefined : this.#addChild(parent, type);
+      if (node !== undefined && !type.isToken && cursor.gotoFirstChild()) {
+        parent = node;
+        continue;
+      }
+      const start = cursor.startIndex;
+      const end = type.isNamed || !this.#isFaultless ? cursor.endIndex : start + type.name.length;
+      for (let at = node ?? parent; at.startIndex < 0; at = at.parent ?? root) at.startIndex = start;
+      if (node !== undefined) node.endIndex = end;
+      while (!cursor.gotoNextSibling()) {
+        parent.endIndex = end;
+        if (parent === root) return;
+        cursor.gotoParent();
+        parent = parent.parent!;
+      }
+    }
+  }
+
+  #addChild(parent: SyntaxNode, type: SyntaxType): SyntaxNode {
+    const number = this.#cursor.currentFieldId;
+    let field = fields.get(number);
+    if (field === undefined) {
+      field = this.#cursor.currentFieldName;
+      fields.set(number, field);
+    }
+    const child = this.#node(type, field, parent);
+    parent.children.push(child);
+    return child;
+  }
+
+  #node(type: SyntaxType, field: string | null, parent: SyntaxNode | null): SyntaxNode {
+    return new SyntaxNode({ source: this.#source, id: this.#count++, field, parent }, type);
+  }
+
+  #type(): SyntaxType {
+    const number = this.#cursor.nodeTypeId;
+    let type = types.get(number);
+    if (type === undefined) {
+      const name = this.#cursor.nodeType;
+      const isNamed = this.#cursor.nodeIsNamed;
+      type = { name, isNamed, isToken: !isNamed || NAMED_TOKENS.has(name), isBound: !isNamed && BOUNDS.has(name) };
+      types.set(number, type);
+    }
+    return type;
+  }
 }

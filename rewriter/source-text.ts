@@ -1,5 +1,5 @@
 import { type SourcePosition } from "../framework/core/errors.ts";
-import { type Token, tokenize } from "./lexer.ts";
+import { type Token, tokenAfter, tokenize } from "./lexer.ts";
 
 /** Which physical line of a text shows which line of which file. */
 interface LineOrigin {
@@ -21,6 +21,7 @@ export class SourceText {
   readonly #origins: readonly LineOrigin[];
   readonly #originals: ReadonlyMap<string, string>;
   readonly #originalLines = new Map<string, readonly string[]>();
+  readonly #alignments = new Map<number, Alignment>();
 
   /** @param originals the user's files by the names the line markers give them */
   constructor(text: string, originals: ReadonlyMap<string, string>) {
@@ -89,26 +90,56 @@ export class SourceText {
   }
 
   #align(physical: number, file: string, line: number, offset: number): SourcePosition {
-    const lines = this.#linesOf(file);
     const start = this.#lineStarts[physical]!;
-    if (lines === undefined) return { file, line, column: offset - start + 1 };
-    const shown = this.lineText(physical);
-    const tokens = tokenize(shown);
-    const index = tokens.findIndex((token) => start + token.end > offset);
-    // One logical line may gather several lines of the user: the arguments of a macro call.
-    const following = this.#origins.slice(physical + 1).find((origin) => origin.file === file && origin.line > line);
-    const last = Math.min(following === undefined ? line : following.line - 1, line + 200, lines.length);
-    const original = lines.slice(line - 1, Math.max(line, last)).join("\n");
-    const matches = alignTokens(original, tokenize(original), shown, tokens);
-    if (index < 0) {
-      const end = (lines[line - 1] ?? "").trimEnd().length;
-      return { file, line, column: end + 1 };
+    const alignment = this.#alignmentOf(physical, file, line);
+    if (alignment === undefined) return { file, line, column: offset - start + 1 };
+    const { original, tokens, matches } = alignment;
+    const index = tokenAfter(tokens, offset - start);
+    if (index === tokens.length) {
+      const firstLine = original.split("\n", 1)[0]!;
+      return { file, line, column: firstLine.trimEnd().length + 1 };
     }
-    const token = tokens[index]!;
     const match = matches[index]!;
-    const inside = match.exact ? Math.max(0, offset - start - token.start) : 0;
+    const inside = match.exact ? Math.max(0, offset - start - tokens[index]!.start) : 0;
     return positionIn(original, match.at + inside, file, line);
   }
+
+  /** How a physical line came of the user's text; undefined when that is not at hand. */
+  #alignmentOf(physical: number, file: string, line: number): Alignment | undefined {
+    const known = this.#alignments.get(physical);
+    if (known !== undefined) return known;
+    const lines = this.#linesOf(file);
+    if (lines === undefined) return undefined;
+    const shown = this.lineText(physical);
+    const tokens = tokenize(shown);
+    // One logical line may gather several lines of the user: the arguments of a macro call.
+    const last = Math.min(this.#nextLine(physical, file, line) - 1, line + MOST_GATHERED, lines.length);
+    const original = lines.slice(line - 1, Math.max(line, last)).join("\n");
+    const alignment = { original, tokens, matches: alignTokens(original, tokenize(original), shown, tokens) };
+    this.#alignments.set(physical, alignment);
+    return alignment;
+  }
+
+  /** The next line of the file that a later physical line shows; the same when none does. */
+  #nextLine(physical: number, file: string, line: number): number {
+    for (let later = physical + 1; later < this.#origins.length; later++) {
+      const origin = this.#origins[later]!;
+      if (origin.file !== file || origin.line <= line) continue;
+      return origin.line;
+    }
+    return line + 1;
+  }
+}
+
+/** Lines that one macro call is thought to span at most. */
+const MOST_GATHERED = 200;
+
+/** The tokens of a preprocessed line and what the user wrote for them. */
+interface Alignment {
+  readonly original: string;
+  readonly tokens: readonly Token[];
+  /** For each token, offsets into `original`. */
+  readonly matches: readonly TokenMatch[];
 }
 
 /** Turns an offset into a stretch of user text that begins at `line` into file, line and column. */

@@ -27,7 +27,7 @@ interface Attachment {
 /** The links of one BPF object by target: one program attaches to one target once. */
 export class Attachments {
   readonly #host: AttachHost;
-  readonly #byTarget = new Map<string, Attachment[]>();
+  readonly #byTarget = new Map<string, readonly Attachment[]>();
 
   constructor(host: AttachHost) {
     this.#host = host;
@@ -41,8 +41,9 @@ export class Attachments {
    * @throws AttachError when the function is attached there already
    */
   attach(functionName: string, kind: ProgramKindName, target: AttachTarget): Link {
+    this.#host.scope.assertOpen();
     const name = describeTarget(target);
-    const present = this.#byTarget.get(name) ?? [];
+    const present = this.#at(name);
     if (present.some((attachment) => attachment.functionName === functionName)) {
       throw new AttachError(`"${functionName}" is attached to ${name} already`);
     }
@@ -57,8 +58,9 @@ export class Attachments {
    * @throws AttachError when nothing of that name is attached there
    */
   detach(target: AttachTarget, functionName?: string): void {
+    this.#host.scope.assertOpen();
     const name = describeTarget(target);
-    const present = this.#byTarget.get(name) ?? [];
+    const present = this.#at(name);
     const leaving = present.filter((item) => functionName === undefined || item.functionName === functionName);
     if (leaving.length === 0) {
       const what = functionName === undefined ? "nothing" : `"${functionName}"`;
@@ -73,7 +75,17 @@ export class Attachments {
 
   /** How many targets of a hook have something attached. */
   count(hook: AttachTarget["hook"]): number {
-    return [...this.#byTarget.values()].filter((list) => list[0]?.hook === hook).length;
+    return [...this.#byTarget.keys()].filter((name) => this.#at(name)[0]?.hook === hook).length;
+  }
+
+  /** What is attached to a target; links that their user disposed are forgotten. */
+  #at(name: string): readonly Attachment[] {
+    const known = this.#byTarget.get(name) ?? [];
+    const present = known.filter(({ link }) => !link.closed);
+    if (present.length === known.length) return known;
+    for (const { link } of known) if (link.closed) this.#host.scope.disown(link);
+    this.#byTarget.set(name, present);
+    return present;
   }
 
   #link(functionName: string, kind: ProgramKindName, target: AttachTarget): Link {

@@ -6,7 +6,7 @@ import { findVariable, type Variable, variablesOf } from "../../maps/tables/vari
 import { dropCounterOf } from "../../rewriter/index.ts";
 import type { Source } from "../compile/preprocess.ts";
 import { didYouMean, nearestNames } from "../core/diagnostics.ts";
-import { UnsupportedError, UsageError } from "../core/errors.ts";
+import { UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
@@ -16,7 +16,7 @@ import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { BpfConstants, kindOfType } from "./constants.ts";
 import { checkOptions, type OptionType } from "./options.ts";
-import { type Built, buildObject } from "./pipeline.ts";
+import { atUsersLine, type Built, buildObject } from "./pipeline.ts";
 import { syscallOf } from "./syscalls.ts";
 import { formatFields, parseTraceLine, type TraceFields, type TraceLine, TracePipe, traceFields } from "./trace.ts";
 
@@ -85,8 +85,8 @@ export class BPF extends BpfConstants implements Disposable {
       this.#scope.own(this.#host.runtime);
       const closing = new AbortController();
       this.#scope.defer(() => closing.abort());
-      const lines = traceLines(() => this.#host.runtime.openTrace(), { signal: closing.signal });
-      this.#trace = this.#scope.own(new TracePipe(lines));
+      const openLines = () => traceLines(() => this.#host.runtime.openTrace(), { signal: closing.signal });
+      this.#trace = this.#scope.own(new TracePipe(openLines));
       this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
       for (const spec of this.#built.object.maps) {
         this.#maps.set(spec.name, this.#scope.own(this.#host.runtime.createMap(spec)));
@@ -328,9 +328,13 @@ export class BPF extends BpfConstants implements Disposable {
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
     const spec = { ...this.#specOf(built, name), kind };
-    const program = this.#scope.own(this.#host.runtime.loadProgram(spec, this.#maps));
-    this.#programs.set(key, program);
-    return program;
+    try {
+      const program = this.#scope.own(this.#host.runtime.loadProgram(spec, this.#maps));
+      this.#programs.set(key, program);
+      return program;
+    } catch (error) {
+      throw error instanceof VerifierError ? atUsersLine(error, this.#source, this.#host.environment) : error;
+    }
   }
 
   /** A program that reads no registers serves as it is; others are compiled for the tracepoint's record. */

@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type RewriteResult, rewrite, type TableFact } from "../../rewriter/index.ts";
 import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.ts";
 import { findClang } from "../compile/clang.ts";
@@ -7,8 +7,8 @@ import type { CompileEnvironment } from "../compile/environment.ts";
 import { compileLowered } from "../compile/lower.ts";
 import { gatherFiles, headersFolder, preprocess, type Source, type SourceFiles } from "../compile/preprocess.ts";
 import { tracepointStruct } from "../compile/tracepoint-types.ts";
-import { didYouMean, formatDiagnostics, linesOf, nearestNames } from "../core/diagnostics.ts";
-import { CompileError, RewriteError, type SourceDiagnostic, type SourcePosition } from "../core/errors.ts";
+import { didYouMean, formatDiagnostic, formatDiagnostics, linesOf, nearestNames } from "../core/diagnostics.ts";
+import { CompileError, RewriteError, type SourceDiagnostic, type SourcePosition, VerifierError } from "../core/errors.ts";
 import type { ObjectSpec } from "../object/object-spec.ts";
 import { readObject } from "../object/read-object.ts";
 
@@ -162,6 +162,22 @@ function missingTracepoints(result: RewriteResult, environment: CompileEnvironme
     };
     return [finding];
   });
+}
+
+/**
+ * A verifier's rejection with the place in the user's own text, shown with its line. The object's line records name
+ * lowered lines and columns; lowering once more tells what they came from.
+ */
+export function atUsersLine(error: VerifierError, source: Source, environment: CompileEnvironment): VerifierError {
+  const { at } = error;
+  if (at === undefined) return error;
+  const files = gatherFiles(source);
+  const file = [...files.texts.keys()].find((name) => resolve(name) === resolve(at.file)) ?? at.file;
+  const position = lower(source, files, environment).positionOf(file, at.line, at.column);
+  const finding: SourceDiagnostic = { ...position, severity: "error", code: error.code, message: error.message.split("\n")[0]! };
+  const message = formatDiagnostic(finding, linesOf(files.texts));
+  const { program, log, hint, cause } = error;
+  return new VerifierError(message, { program, log, at: position }, { hint, cause });
 }
 
 const REGISTER_MACROS = /\b(?:PT_REGS_\w+|bcc_parm|bcc_syscall_parm)\s*\(/;

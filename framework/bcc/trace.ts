@@ -44,15 +44,22 @@ export function formatFields(format: string, fields: TraceFields): string {
 
 /** The trace pipe as BCC's methods read it: lines wait in a queue until somebody asks for one. */
 export class TracePipe implements Disposable {
-  readonly lines: Observable<string>;
+  readonly #open: () => Observable<string>;
+  #lines: Observable<string> | undefined;
   readonly #waiting: string[] = [];
   readonly #readers: ((line: string | undefined) => void)[] = [];
   #subscription: { unsubscribe(): void } | undefined;
   #closed = false;
 
-  /** @param lines the pipe's lines; opened with the first reader */
-  constructor(lines: Observable<string>) {
-    this.lines = lines;
+  /** @param open gives the pipe's lines; called for the first reader */
+  constructor(open: () => Observable<string>) {
+    this.#open = open;
+  }
+
+  /** The lines, for any number of subscribers. */
+  get lines(): Observable<string> {
+    this.#lines ??= this.#open();
+    return this.#lines;
   }
 
   /** The next line. Undefined when there is none now (with `nonblocking`), after an abort, and after closing. */

@@ -27,7 +27,8 @@ export async function main(args: readonly string[]): Promise<number> {
     return await command(rest);
   } catch (error) {
     process.stderr.write(`${describe(error)}\n`);
-    return 1;
+    // As after any uncaught error: what the script left running must not keep the process.
+    process.exit(1);
   }
 }
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env node
-// Starts the command from its sources in a checkout, from compiled files in an installed package.
+// Starts the command: from its sources in a checkout, from compiled files in an installed package. Scripts are
+// TypeScript either way.
 import { existsSync } from "node:fs";
 import { register } from "node:module";
+import { register as registerTypeScript } from "tsx/esm/api";
 
 const source = new URL("./main.ts", import.meta.url);
-if (existsSync(source)) {
-  const { register: registerTypeScript } = await import("tsx/esm/api");
-  registerTypeScript();
-}
+registerTypeScript();
 register("./resolve-self.js", import.meta.url);
-const { main } = await import(existsSync(source) ? "./main.ts" : "./main.js");
+const { main } = await import(existsSync(source) ? source.href : new URL("../../dist/main.js", import.meta.url).href);
 process.exitCode = await main(process.argv.slice(2));

@@ -32,11 +32,20 @@ function shipped(): NonNullable<typeof baseText> {
   return baseText;
 }
 
+/** Words of C itself and of the compiler, which no kernel type is called: looking each up would cost a millisecond. */
+const KEYWORDS = new Set(
+  `auto break case char const continue default do double else enum extern float for goto if inline int long register
+  restrict return short signed sizeof static struct switch typedef union unsigned void volatile while _Bool
+  __attribute__ __typeof__ typeof asm volatile section used always_inline noinline`.split(/\s+/),
+);
+
 /** Everything that stands before the user's text: base types, the kernel's, helpers, the meaning of methods. */
 export function preludeFor(source: LoweredSource, types: () => Btf | null): string {
   const { base, lower, names } = shipped();
   const { defined } = source.request;
-  const wanted = [...source.request.words].filter((word) => !names.has(word) && !defined.has(word));
+  const wanted = [...source.request.words].filter(
+    (word) => !names.has(word) && !defined.has(word) && !KEYWORDS.has(word),
+  );
   const used = wanted.filter((word) => word.startsWith("bpf_") && Object.hasOwn(helpers, word.slice(4)));
   const helperNames = new Set(used);
   const declarations = used.map((word) => declareHelper(word.slice(4) as keyof typeof helpers));

@@ -17,6 +17,10 @@ export class KernelLink implements Link {
     parts.moveTo(this.#scope);
   }
 
+  get closed(): boolean {
+    return this.#scope.closed;
+  }
+
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
   }

@@ -10,8 +10,8 @@ export function missingPrivilege(doing: string, capability: string, cause: unkno
   return new PermissionError(`${doing} needs ${capability}`, {
     hint:
       process.geteuid?.() === 0
-        ? 'this root user lacks the capability (a container?), or the kernel is locked down; or use { runtime: "machine" }'
-        : 'run as root, or "setcap cap_bpf,cap_perfmon,cap_net_admin+ep" on node; or use { runtime: "machine" }',
+        ? 'this root user lacks the capability (a container?), or the kernel is locked down'
+        : 'run as root, or "setcap cap_bpf,cap_perfmon,cap_net_admin+ep" on node',
     cause,
   });
 }

@@ -79,6 +79,8 @@ export interface Program extends Disposable {
 export interface Link extends Disposable {
   readonly program: Program;
   readonly target: AttachTarget;
+  /** Whether it was disposed. */
+  readonly closed: boolean;
 }
 
 /** A raw socket that a program filters for. */

@@ -71,14 +71,14 @@ function loadKoffi(): Koffi {
   if (process.platform !== "linux" || !littleEndian || syscallNumbers[process.arch] === undefined) {
     throw new UnsupportedError(
       `the kernel runtime needs 64-bit little-endian Linux; this is ${process.platform} on ${process.arch}`,
-      { hint: 'use { runtime: "machine" }' },
+      { hint: "run it on Linux" },
     );
   }
   try {
     return createRequire(import.meta.url)("koffi") as Koffi;
   } catch (cause) {
     throw new UnsupportedError("cannot load koffi, which makes the system calls", {
-      hint: 'install it with "npm install koffi", or use { runtime: "machine" }',
+      hint: 'install it with "npm install koffi"',
       cause,
     });
   }

@@ -1,8 +1,9 @@
-import { Observable, type Subscriber } from "rxjs";
+import type { Observable, Subscriber } from "rxjs";
 import type { RecordDecoder } from "../tables/event-decoder.ts";
 import type { EventFeed, RecordListener } from "../tables/event-feed.ts";
 import type { Loss, Losses } from "../tables/losses.ts";
 import type { EventStreamOptions } from "../tables/stream-factory.ts";
+import { rx } from "./rx.ts";
 import { until } from "./signal.ts";
 
 /**
@@ -19,7 +20,7 @@ export function eventStream<T>(
   decode: RecordDecoder<T>,
   options: EventStreamOptions,
 ): Observable<T> {
-  const stream = new Observable<T>((subscriber) => {
+  const stream = new (rx().Observable)<T>((subscriber) => {
     listen(feed, subscriber, options, {
       record(view, at, length) {
         let event: T;
@@ -42,7 +43,7 @@ export function eventBatches<T>(
   decode: RecordDecoder<T>,
   options: EventStreamOptions,
 ): Observable<readonly T[]> {
-  const stream = new Observable<readonly T[]>((subscriber) => {
+  const stream = new (rx().Observable)<readonly T[]>((subscriber) => {
     let batch: T[] = [];
     const hand = (): void => {
       if (batch.length === 0) return;
@@ -68,7 +69,7 @@ export function eventBatches<T>(
 
 /** Losses as they are noticed. */
 export function lossStream(losses: Losses): Observable<Loss> {
-  return new Observable<Loss>((subscriber) => losses.listen((loss) => subscriber.next(loss)));
+  return new (rx().Observable)<Loss>((subscriber) => losses.listen((loss) => subscriber.next(loss)));
 }
 
 function listen(

@@ -1,5 +1,6 @@
-import { Observable, share } from "rxjs";
+import type { Observable } from "rxjs";
 import type { TraceSource } from "../../framework/runtime/types.ts";
+import { rx } from "./rx.ts";
 import { until } from "./signal.ts";
 
 /** Texts read in one turn of the event loop; then timers get theirs. */
@@ -14,7 +15,7 @@ export function traceLines(
   open: () => TraceSource,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Observable<string> {
-  const lines = new Observable<string>((subscriber) => {
+  const lines = new (rx().Observable)<string>((subscriber) => {
     const source = open();
     let rest = "";
     let turn: NodeJS.Immediate | undefined;
@@ -43,6 +44,6 @@ export function traceLines(
     source.watch(() => {
       if (turn === undefined) read();
     });
-  }).pipe(share());
+  }).pipe(rx().share());
   return until(lines, options.signal);
 }

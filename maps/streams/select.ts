@@ -1,8 +1,9 @@
-import { Observable } from "rxjs";
+import type { Observable } from "rxjs";
+import { rx } from "./rx.ts";
 
 /** What a function makes of each item; items it makes nothing of are left out. */
 export function select<T, R>(source: Observable<T>, make: (item: T) => R | undefined): Observable<R> {
-  return new Observable<R>((subscriber) =>
+  return new (rx().Observable)<R>((subscriber) =>
     source.subscribe({
       next: (item) => {
         const made = make(item);

@@ -1,6 +1,7 @@
-import { Observable, timer } from "rxjs";
+import type { Observable } from "rxjs";
 import { UsageError } from "../../framework/core/errors.ts";
 import type { Change, EntrySource, PeriodOptions } from "../tables/stream-factory.ts";
+import { rx } from "./rx.ts";
 import { until } from "./signal.ts";
 
 /**
@@ -109,11 +110,11 @@ function everyPeriod<K, V, T>(
       `watching "${table.name}": the period must be a number of milliseconds over 0, not ${periodMs}`,
     );
   }
-  const stream = new Observable<T>((subscriber) => {
+  const stream = new (rx().Observable)<T>((subscriber) => {
     const look = start();
     subscriber.add(table.onClose(() => subscriber.complete()));
     subscriber.add(
-      timer(0, periodMs, options.scheduler).subscribe(() => {
+      rx().timer(0, periodMs, options.scheduler).subscribe(() => {
         try {
           look((item) => subscriber.next(item));
         } catch (error) {

@@ -17,7 +17,7 @@ export function kernelReads({ facts, tables, kernelTypes }: PassInput): PassResu
   if (isLibbpf(facts)) return { edits: [], diagnostics: [] };
   const { root } = facts;
   const types = new TypeTable(root, facts.text, kernelTypes);
-  const statics = new Set(facts.functions.filter((fact) => fact.isStatic).map((fact) => fact.name));
+  const statics = new Set(facts.functions.filter((fact) => fact.isHelper).map((fact) => fact.name));
   const origins = new Origins(root, types, {
     tables: (name) => {
       const table = tables.get(name);

@@ -14,10 +14,10 @@ export function printk({ facts }: PassInput): PassResult {
   const diagnostics: PassDiagnostic[] = [];
   for (const call of facts.calls) {
     const format = call.arguments[0];
-    if (!NAMES.has(call.name) || facts.isLocal(call.name, call.start)) continue;
+    if (!NAMES.has(call.name) || facts.fileNames.has(call.name) || facts.isLocal(call.name, call.start)) continue;
     const isLiteral = format !== undefined && facts.text[format.start] === '"';
     if (!isLiteral) {
-      if (!facts.fileNames.has(call.name) && call.arguments.length < 2) {
+      if (call.arguments.length < 2) {
         diagnostics.push({
           ...call.nameRange,
           severity: "error",
@@ -39,6 +39,10 @@ export function printk({ facts }: PassInput): PassResult {
       continue;
     }
     edits.push({ kind: "replace", ...call.nameRange, text: "bcc_trace_printk" });
+    // Brackets keep a comma inside a value, as in (struct key){1, 2}.first, from splitting it.
+    for (const { start, end } of call.arguments.slice(1)) {
+      edits.push({ kind: "wrap", start, end, before: "(", after: ")" });
+    }
   }
   return { edits, diagnostics };
 }

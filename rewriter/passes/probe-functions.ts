@@ -1,6 +1,6 @@
 import { roleOfFunction } from "../../framework/programs/kinds.ts";
 import type { Edit } from "../edits.ts";
-import { type FunctionFact, isLibbpf } from "../facts.ts";
+import { type Facts, type FunctionFact, isLibbpf } from "../facts.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 
 /** BCC binds the context and six parameters: what the calling convention passes in registers. */
@@ -19,19 +19,43 @@ export function probeFunctions({ facts }: PassInput): PassResult {
       edits.push({ kind: "replace", start: attribute.start, end: attribute.end, text: "__attribute__((noinline))" });
     }
   }
-  const isUntouched = isLibbpf(facts);
+  if (isLibbpf(facts)) return { edits, diagnostics };
+  const called = new Set(facts.calls.map((call) => call.name));
+  const bound = new Set<string>();
   for (const fact of facts.functions) {
-    if (isUntouched) continue;
-    if (fact.isStatic) {
-      if (!fact.isInline && !fact.isNoinline) edits.push(insert(fact.start, "inline __attribute__((always_inline)) "));
+    if (fact.isHelper) {
+      if (!fact.isAlwaysInline && !fact.isNoinline) edits.push(insert(fact.start, "inline __attribute__((always_inline)) "));
       continue;
     }
     const findings = checkParameters(fact);
     diagnostics.push(...findings);
     if (findings.length > 0) continue;
-    edits.push(...(fact.parameters.length > 1 ? bindParameters(fact) : [insert(fact.start, sectionOf(fact.name))]));
+    if (fact.parameters.length > 1 || fact.returnsVoid || called.has(fact.name)) {
+      bound.add(fact.name);
+      edits.push(...bindParameters(fact));
+    } else {
+      edits.push(insert(fact.start, sectionOf(fact.name)));
+    }
   }
-  return { edits, diagnostics };
+  return { edits: [...edits, ...renameUses(facts, bound)], diagnostics };
+}
+
+/** Declarations and calls of a function whose body got another name. */
+function renameUses(facts: Facts, bound: ReadonlySet<string>): readonly Edit[] {
+  const edits: Edit[] = [];
+  for (const { name, nameRange, start, extern } of facts.prototypes) {
+    if (!bound.has(name)) continue;
+    // A later definition may not be static when an earlier declaration is not.
+    if (extern !== null) edits.push({ kind: "replace", ...extern, text: "static" });
+    else edits.push(insert(start, "static "));
+    edits.push({ kind: "replace", ...nameRange, text: `____${name}` });
+  }
+  for (const { name, nameRange } of facts.calls) {
+    if (bound.has(name) && !facts.isLocal(name, nameRange.start)) {
+      edits.push({ kind: "replace", ...nameRange, text: `____${name}` });
+    }
+  }
+  return edits;
 }
 
 function insert(at: number, text: string): Edit {
@@ -81,8 +105,8 @@ function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
  */
 function bindParameters(fact: FunctionFact): readonly Edit[] {
   const reader = isSystemCall(fact.name) ? "bcc_syscall_parm" : "bcc_parm";
-  const values = fact.parameters.slice(1).map((_, index) => `, (void *)${reader}(ctx, ${index + 1})`);
-  const call = `____${fact.name}(ctx${values.join("")});`;
+  const values = fact.parameters.map((_, index) => (index === 0 ? "ctx" : `(void *)${reader}(ctx, ${index})`));
+  const call = `____${fact.name}(${values.join(", ")});`;
   const body = fact.returnsVoid ? `${call} return 0;` : `return ${call}`;
   const program = `${sectionOf(fact.name)}int ${fact.name}(void *ctx) { ${body} }`;
   return [

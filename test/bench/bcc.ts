@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
-import { MAGIC, PERF_PAGES, START_FIRES } from "./programs.ts";
+import { PEER_MAGIC, PERF_PAGES, START_FIRES } from "./programs.ts";
 import type { Command } from "./session.ts";
 
 const PYTHON = "/usr/bin/python3";
@@ -14,7 +14,7 @@ import ctypes, json, os, sys, time
 def fire(times):
     for _ in range(times):
         try:
-            os.getpriority(os.PRIO_PROCESS, ${MAGIC})
+            os.getpriority(os.PRIO_PROCESS, ${PEER_MAGIC})
         except ProcessLookupError:
             pass
 
@@ -35,7 +35,7 @@ print("attached", flush=True)
 with open("/proc/self/status") as status:
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 fire(${START_FIRES})
-answer({"seconds": seconds, "peakKb": peak, "count": b["counts"][ctypes.c_uint(${MAGIC})].value})
+answer({"seconds": seconds, "peakKb": peak, "count": b["counts"][ctypes.c_uint(${PEER_MAGIC})].value})
 `;
 
 const STREAM = `
@@ -102,19 +102,22 @@ def lookup():
         total += table[key(i)].value
     return entries, total
 
-def walk(items):
+def iterate():
     count = total = 0
-    for key, leaf in items:
+    for key, leaf in table.items():
         count += 1
         total += leaf.value
     return count, total
 
-ways = {
-    "update": update,
-    "lookup": lookup,
-    "iterate": lambda: walk(table.items()),
-    "batch": lambda: walk(table.items_lookup_batch()),
-}
+def batch():
+    # Here BCC gives plain numbers.
+    count = total = 0
+    for key, value in table.items_lookup_batch():
+        count += 1
+        total += value
+    return count, total
+
+ways = {"update": update, "lookup": lookup, "iterate": iterate, "batch": batch}
 for line in sys.stdin:
     way = ways[line.strip()]
     begin = time.perf_counter()
@@ -135,7 +138,8 @@ export class Bcc {
     this.#folder = folder;
     this.version = version;
     this.#prefix = prefix;
-    for (const [name, body] of Object.entries(SCRIPTS)) writeFileSync(join(folder, `${name}.py`), COMMON + body);
+    for (const [name, body] of Object.entries(SCRIPTS))
+      writeFileSync(join(folder, `${name}.py`), COMMON + body);
   }
 
   /** BCC ready to run from a folder for its scripts, or the reason why it cannot. */
@@ -144,20 +148,31 @@ export class Bcc {
     const asked = spawnSync(PYTHON, ["-c", "import bcc; print(bcc.__version__)"], { encoding: "utf8" });
     if (asked.status !== 0) return `${PYTHON} cannot import bcc`;
     const prefix = headersPrefix();
-    if (prefix === undefined) return "no kernel headers for it: neither the running kernel's nor any linux-headers-*-amd64";
+    if (prefix === undefined)
+      return "no kernel headers for it: neither the running kernel's nor any linux-headers-*-amd64";
     const bcc = new Bcc(folder, asked.stdout.trim(), prefix);
     const trial = join(folder, "trial.c");
     writeFileSync(trial, "BPF_HASH(counts, u32, u64);\n");
     const [program, ...args] = bcc.command("start", trial).argv;
     const run = spawnSync(program, args, { encoding: "utf8" });
-    return run.stdout.includes("attached") ? bcc : `it cannot compile here: ${run.stderr.trim().split("\n").at(-1)}`;
+    return run.stdout.includes("attached")
+      ? bcc
+      : `it cannot compile here: ${run.stderr.trim().split("\n").at(-1)}`;
   }
 
   /** Runs one of its scripts; "exec" comes on a line of its own just before Python starts. */
   command(script: keyof typeof SCRIPTS, ...args: readonly string[]): Command {
     const shell = `${this.#prefix}echo exec; exec ${PYTHON} "$@"`;
     const unshare = this.#prefix === "" ? [] : ["unshare", "--mount"];
-    const [first, ...rest] = [...unshare, "sh", "-c", shell, "sh", join(this.#folder, `${script}.py`), ...args];
+    const [first, ...rest] = [
+      ...unshare,
+      "sh",
+      "-c",
+      shell,
+      "sh",
+      join(this.#folder, `${script}.py`),
+      ...args,
+    ];
     return { argv: [first!, ...rest] };
   }
 }

@@ -1,21 +1,25 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import ts from "typescript";
+import { buildSync } from "esbuild";
 import { UsageError } from "../../framework/core/errors.ts";
 
 const checkout = fileURLToPath(new URL("../..", import.meta.url));
-const built = join(checkout, "dist/framework/index.js");
-/** Mirrors the tree, so that relative imports of a measured script find the compiled library. */
-const compiledBench = join(checkout, "dist/test/bench");
+const dist = join(checkout, "dist");
+const subjects = fileURLToPath(new URL("./subjects", import.meta.url));
 
 /** Compiles the library when a source is newer than what was compiled. */
 export function buildLibrary(note: (text: string) => void): void {
+  const built = join(dist, "index.js");
   if (existsSync(built) && newest() <= statSync(built).mtimeMs) return;
   note("compiling the library (npm run build)");
-  const { status, stdout, stderr } = spawnSync("npm", ["run", "--silent", "build"], { cwd: checkout, encoding: "utf8" });
-  if (status !== 0) throw new UsageError(`npm run build failed, so there is nothing to measure:\n${stdout}${stderr}`);
+  const { status, stdout, stderr } = spawnSync("npm", ["run", "--silent", "build"], {
+    cwd: checkout,
+    encoding: "utf8",
+  });
+  if (status !== 0)
+    throw new UsageError(`npm run build failed, so there is nothing to measure:\n${stdout}${stderr}`);
 }
 
 /** When the youngest source changed. */
@@ -28,31 +32,33 @@ function newest(): number {
   return Math.max(...sources.map((path) => statSync(path).mtimeMs));
 }
 
-/** Compiles the measured scripts beside the compiled library; their paths by name. Disposing removes them. */
+/**
+ * The measured scripts, compiled. They stand in the compiled library's own folder, so that "rxbpf" is the library as it
+ * is shipped, and one that reaches below its surface finds the shipped headers. Disposing removes them.
+ */
 export class Subjects implements Disposable {
+  readonly #prefix = `bench-${process.pid}-`;
+
   constructor() {
-    for (const name of ["programs.ts", ...readdirSync(new URL("./subjects", import.meta.url)).map((file) => `subjects/${file}`)]) {
-      const { outputText } = ts.transpileModule(readFileSync(new URL(name, import.meta.url), "utf8"), {
-        fileName: name,
-        compilerOptions: {
-          target: ts.ScriptTarget.ES2022,
-          module: ts.ModuleKind.ESNext,
-          verbatimModuleSyntax: true,
-          rewriteRelativeImportExtensions: true,
-        },
-      });
-      const path = join(compiledBench, name.replace(/\.ts$/, ".js"));
-      mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, outputText);
-    }
+    const names = readdirSync(subjects).map((file) => file.replace(/\.ts$/, ""));
+    buildSync({
+      entryPoints: names.map((name) => ({ in: join(subjects, `${name}.ts`), out: this.#prefix + name })),
+      outdir: dist,
+      bundle: true,
+      format: "esm",
+      platform: "node",
+      target: "node20",
+      packages: "external",
+      logLevel: "warning",
+    });
   }
 
   /** The compiled script. */
   path(name: string): string {
-    return join(compiledBench, "subjects", `${name}.js`);
+    return join(dist, `${this.#prefix}${name}.js`);
   }
 
   [Symbol.dispose](): void {
-    rmSync(join(checkout, "dist/test"), { recursive: true, force: true });
+    for (const file of readdirSync(dist)) if (file.startsWith(this.#prefix)) rmSync(join(dist, file));
   }
 }

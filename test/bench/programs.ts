@@ -1,5 +1,7 @@
-/** A `who` that no process has as its id: only those who mean to, call getpriority with it. */
+/** Two values of `who` that no process has as its id: only those who mean to, call getpriority with them. */
 export const MAGIC = 0x3fff_fff0;
+/** The peer's: tracepoints run everybody's programs, and each side must fill its own buffer only. */
+export const PEER_MAGIC = 0x3fff_fff1;
 
 /** How often the start-up rows fire their tracepoint to see that it counts. */
 export const START_FIRES = 100;
@@ -53,7 +55,7 @@ TRACEPOINT_PROBE(syscalls, sys_enter_getpriority) {
 }
 `;
 
-/** Writes RECORDS_PER_FIRE records of 32 bytes for each call of getpriority with MAGIC. */
+/** Writes RECORDS_PER_FIRE records of 32 bytes for each call of getpriority with WHO. */
 function producer(table: string, output: string): string {
   return `
 struct data_t {
@@ -66,7 +68,7 @@ struct data_t {
 ${table}
 
 TRACEPOINT_PROBE(syscalls, sys_enter_getpriority) {
-    if (args->who != ${MAGIC})
+    if (args->who != WHO)
         return 0;
     struct data_t data = {};
     data.pid = bpf_get_current_pid_tgid() >> 32;
@@ -82,13 +84,21 @@ TRACEPOINT_PROBE(syscalls, sys_enter_getpriority) {
 }
 
 /** 8 MB: 200,000 records of 32 bytes with their headers of 8. */
-export const RING = producer("BPF_RINGBUF_OUTPUT(output, 2048);", "output.ringbuf_output(&data, sizeof(data), 0)");
+export const RING = producer(
+  "BPF_RINGBUF_OUTPUT(output, 2048);",
+  "output.ringbuf_output(&data, sizeof(data), 0)",
+);
 export const RING_FIRES = 400;
 
 /** Pages per CPU; a record takes 48 bytes of them. */
 export const PERF_PAGES = 1024;
 export const PERF = producer("BPF_PERF_OUTPUT(output);", "output.perf_submit(args, &data, sizeof(data))");
 export const PERF_FIRES = 160;
+
+/** The source that answers one side's calls. */
+export function forCaller(text: string, who: number): string {
+  return `#define WHO ${who}\n${text}`;
+}
 
 /** A hash that the entries fill to the last. */
 export function hashOf(entries: number): string {

@@ -49,8 +49,9 @@ export function ratio({ ours, peers }: Row, peer = "bcc"): number | undefined {
 /** One line of JSON. */
 export function jsonLine(row: Row): string {
   const round = (value: number | undefined) => (value === undefined ? null : Number(value.toPrecision(4)));
-  return JSON.stringify({ ...row, ratio: round(ratio(row)), verdict: verdict(row) }, (_key, value: unknown) =>
-    typeof value === "number" ? round(value) : value,
+  return JSON.stringify(
+    { ...row, ratio: round(ratio(row)), verdict: verdict(row) },
+    (_key, value: unknown) => (typeof value === "number" ? round(value) : value),
   );
 }
 
@@ -64,7 +65,9 @@ const COLUMNS = [
 ] as const;
 
 export function heading(): string {
-  return COLUMNS.map(([title, width]) => title.padEnd(width)).join(" ").trimEnd();
+  return COLUMNS.map(([title, width]) => title.padEnd(width))
+    .join(" ")
+    .trimEnd();
 }
 
 /** A line of the table, and lines below it for what does not fit: reasons and other peers. */
@@ -79,10 +82,16 @@ export function textLines(row: Row): readonly string[] {
     ratio(row)?.toFixed(2) ?? "",
     verdict(row),
   ];
-  const lines = [cells.map((cell, index) => cell.padEnd(COLUMNS[index]![1])).join(" ").trimEnd()];
+  const lines = [
+    cells
+      .map((cell, index) => cell.padEnd(COLUMNS[index]![1]))
+      .join(" ")
+      .trimEnd(),
+  ];
   for (const [peer, theirs] of Object.entries(peers)) {
     if ("absent" in theirs) lines.push(`    ${peer}: ${theirs.absent}`);
-    else if (peer !== "bcc") lines.push(`    ${peer}: ${shown(theirs, unit)}, ours/${peer} ${ratio(row, peer)?.toFixed(2)}`);
+    else if (peer !== "bcc")
+      lines.push(`    ${peer}: ${shown(theirs, unit)}, ours/${peer} ${ratio(row, peer)?.toFixed(2)}`);
   }
   lines.push(`    checked: ${checked}`);
   return lines;

@@ -81,7 +81,9 @@ export class Session {
   #ended(): UsageError {
     const { exitCode, signalCode } = this.#child;
     const last = this.#errors.trim().split("\n").slice(-8).join("\n");
-    return new UsageError(`${this.#argv.join(" ")} ended (${signalCode ?? exitCode ?? "no status"})\n${last}`);
+    return new UsageError(
+      `${this.#argv.join(" ")} ended (${signalCode ?? exitCode ?? "no status"})\n${last}`,
+    );
   }
 }
 

@@ -4,8 +4,8 @@ import type { Observable } from "rxjs";
 import { BPF } from "../../framework/index.ts";
 import { KernelRuntime } from "../../framework/kernel/kernel-runtime.ts";
 
-/** Emulated guests are 10 to 20 times slower than this machine. */
-const PATIENCE_MS = 60_000;
+/** Long enough for emulated guests, which are 10 to 20 times slower. */
+const PATIENCE_MS = 20_000;
 
 /** Waits until `look` gives something else than undefined or false, and gives that; fails with `what` if it never does. */
 export async function eventually<T>(what: string, look: () => T | undefined | false): Promise<T> {

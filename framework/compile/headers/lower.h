@@ -51,6 +51,9 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 
 /* ---- tables ---- */
 
+/* Stack tables need a power of two; BCC rounds up. */
+#define __rx_power_of_two(n) ((n) <= 1 ? 1 : 1 << (32 - __builtin_clz((n) - 1)))
+
 #define __rx_value(map) typeof(*(map)->value)
 #define __rx_key(map) typeof(*(map)->key)
 

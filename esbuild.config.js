@@ -1,0 +1,17 @@
+// Bundles what the package ships: one file to load takes a third of the time of a hundred.
+import { cpSync } from "node:fs";
+import { build } from "esbuild";
+
+await build({
+  entryPoints: { index: "framework/index.ts", main: "framework/cli/main.ts" },
+  outdir: "dist",
+  bundle: true,
+  splitting: true,
+  chunkNames: "chunk-[hash]",
+  format: "esm",
+  platform: "node",
+  target: "node20",
+  packages: "external",
+  logLevel: "warning",
+});
+cpSync("framework/compile/headers", "dist/headers", { recursive: true });

@@ -1,0 +1,86 @@
+// What rxbpf costs, beside BCC in the same run. As root:
+//
+// npm run bench                      every group
+// npm run bench -- start ring        some of: start, ring, perf, maps
+// npm run bench -- --json            one JSON object per row
+// npm run bench -- --rounds 20       measurements per row and side (10)
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { BpfError, UsageError } from "../../framework/core/errors.ts";
+import { Bcc } from "./bcc.ts";
+import { buildLibrary, Subjects } from "./build.ts";
+import type { Context } from "./context.ts";
+import { maps } from "./maps.ts";
+import { heading, jsonLine, type Row, textLines } from "./report.ts";
+import { killSessions } from "./session.ts";
+import { start } from "./start.ts";
+import { perf, ring } from "./streams.ts";
+
+const groups: Readonly<Record<string, (context: Context) => Promise<void>>> = { start, ring, perf, maps };
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** 0 when everything was measured, whether or not targets were met; 1 when work was not done; 2 for wrong usage. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    await bench(args);
+    return 0;
+  } catch (error) {
+    console.error(error instanceof BpfError ? `bench: ${error.describe()}` : error);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+async function bench(args: readonly string[]): Promise<void> {
+  const { json, rounds, chosen } = options(args);
+  const folder = mkdtempSync(join(tmpdir(), "rxbpf-bench-"));
+  const clean = (): void => {
+    killSessions();
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const interrupted = (): never => {
+    clean();
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  try {
+    buildLibrary((text) => console.error(text));
+    subjects = new Subjects();
+    const bcc = Bcc.find(folder);
+    console.error(typeof bcc === "string" ? `no BCC: ${bcc}` : `beside BCC ${bcc.version}`);
+    if (!json) console.log(heading());
+    const report = (row: Row): void => {
+      for (const line of json ? [jsonLine(row)] : textLines(row)) console.log(line);
+    };
+    for (const name of chosen) await groups[name]!({ folder, subjects, bcc, rounds, report });
+  } finally {
+    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
+    clean();
+  }
+}
+
+function options(args: readonly string[]) {
+  const names = Object.keys(groups);
+  const { values, positionals } = parsed(args);
+  const unknown = positionals.find((name) => !names.includes(name));
+  if (unknown !== undefined)
+    throw new UsageError(`no group "${unknown}"`, { hint: `groups are ${names.join(", ")}` });
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1)
+    throw new UsageError(`--rounds takes a whole number, not ${values.rounds}`);
+  return { json: values.json, rounds, chosen: positionals.length === 0 ? names : positionals };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { json: { type: "boolean", default: false }, rounds: { type: "string", default: "10" } },
+    });
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}

@@ -1,0 +1,41 @@
+import { readdirSync } from "node:fs";
+import { beforeEach, describe, expect, test } from "vitest";
+import { expectFreed, holdings, probesOf } from "../support/leaks.ts";
+import { needsKernel } from "../support/skip.ts";
+import { cases } from "./cases.ts";
+import { root, ScriptRun } from "./script-run.ts";
+
+const examples = readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts"));
+
+test("every example has a row in the table, and every row an example", () => {
+  expect(Object.keys(cases).sort()).toEqual(examples.sort());
+});
+
+describe.each(Object.entries(cases))("%s", (name, { stage, total, needs = [] }) => {
+  beforeEach((context) => needsKernel(context));
+
+  test("shows what happens; Ctrl-C detaches it, prints the totals and exits 0", async (context) => {
+    needsKernel(context, ...needs);
+    using scene = await stage();
+    using run = new ScriptRun([...scene.command, `examples/${name}`, ...scene.args]);
+    await run.until("its output", () => scene.shows(run.stdout), scene.cause);
+    const held = holdings(run.pid);
+    expect(held.programs).not.toEqual([]);
+    run.interrupt();
+    expect(await run.ending(), run.stderr).toEqual({ status: 0, signal: null });
+    expect(run.lines.at(-1)).toMatch(total);
+    await expectFreed(held);
+    expect(probesOf(run.pid), "probes left in tracefs").toEqual([]);
+    scene.checkAfter?.();
+  });
+
+  test("ends by itself after --seconds, prints the totals and exits 0", async () => {
+    using scene = await stage();
+    const args = scene.args.filter((word) => word !== "--follow");
+    using run = new ScriptRun([...scene.command, `examples/${name}`, ...args, "--seconds", "1"]);
+    expect(await run.ending(), run.stderr).toEqual({ status: 0, signal: null });
+    expect(run.lines.at(-1)).toMatch(total);
+    expect(run.stderr).not.toMatch(/Error|Warning/);
+    scene.checkAfter?.();
+  });
+});
