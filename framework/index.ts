@@ -38,5 +38,5 @@ export {
   Table,
 } from "../maps/index.ts";
 export type { Variable } from "../maps/tables/variable.ts";
-export type { Link } from "./runtime/types.ts";
+export type { Link, SocketLink } from "./runtime/types.ts";
 export type { RuntimeChoice } from "./runtimes.ts";

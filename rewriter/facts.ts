@@ -95,6 +95,8 @@ interface LocalName extends Range {
   readonly name: string;
 }
 
+const STATEMENTS = new Set(["if", "for", "while", "switch", "return"]);
+
 const SECTION = /section\s*\(\s*"([^"]*)"/;
 
 /** What the walk looks at. The parser finds them all in one pass, in the order of the text. */
@@ -201,6 +203,8 @@ class Walk {
     const declarator = functionDeclarator(outer);
     const nameNode = declarator?.childForFieldName("declarator");
     if (body === null || declarator === undefined || nameNode?.type !== "identifier") return;
+    // Text before it did not parse; the compiler says so better.
+    if (STATEMENTS.has(nameNode.text)) return;
     const range = rangeOf(node);
     const nameRange = rangeOf(nameNode);
     const bodyRange = rangeOf(body);

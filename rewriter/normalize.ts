@@ -88,6 +88,11 @@ export function normalize(text: string): NormalizedText {
     const isTypeof = TYPEOF.has(word);
     const isOffset = word === "__builtin_offsetof";
     const isTable = isDeclarator(word);
+    if (isScalarCast(text, tokens, i)) {
+      // As a sign: it binds like the cast, and a number stays a number. The grammar would see a call or an operator.
+      replace(tokens[i - 1]!.start, tokens[i + 1]!.end, "+");
+      continue;
+    }
     if (!isAttribute && !isTypeof && !isOffset && !isTable) continue;
     const next = tokens[i + 1];
     if (next === undefined || text[next.start] !== "(") continue;
@@ -111,6 +116,22 @@ export function normalize(text: string): NormalizedText {
     skipTo = end;
   }
   return { text: blankMarkers(splice(text, pieces)), tokens, partners, attributes, declarators, unclosed };
+}
+
+const SCALAR =
+  /^(?:(?:__)?[us](?:8|16|32|64)|u?int\d+_t|s?size_t|[pug]id_t|__[bl]e(?:16|32|64)|uintptr_t|bool)$/;
+/** Words after which brackets hold an operand and no parameter. */
+const BEFORE_OPERAND = new Set(["return", "case", "else", "do"]);
+
+/** Whether a word is all there is in the brackets of a cast to a number: `(u8)*p`, `(u64)&x`, `(u32)(a)`. */
+function isScalarCast(text: string, tokens: readonly Token[], at: number): boolean {
+  const [before, open, word, close, after] = tokens.slice(Math.max(0, at - 2), at + 3);
+  if (at < 2 || before === undefined || open === undefined || close === undefined || after === undefined) return false;
+  if (text[open.start] !== "(" || text[close.start] !== ")") return false;
+  const previous = text.slice(before.start, before.end);
+  if (before.kind === "name" ? !BEFORE_OPERAND.has(previous) : previous === ")" || previous === "]") return false;
+  const isOperand = after.kind !== "punctuator" || "(*&-+~!".includes(text.slice(after.start, after.end));
+  return isOperand && SCALAR.test(text.slice(word!.start, word!.end));
 }
 
 /** `by` padded with blanks to the length of the old text, whose line breaks stay. */

@@ -15,7 +15,8 @@ export function parseC(text: string): SyntaxNode {
     const require = createRequire(import.meta.url);
     const ParserClass = require("tree-sitter") as new () => Parser;
     parser = new ParserClass();
-    parser.setLanguage(require("tree-sitter-c"));
+    // Without node types the parser makes no class for each of them, which takes longer than parsing.
+    parser.setLanguage({ ...require("tree-sitter-c"), nodeTypeInfo: [] });
   }
   // The parser reads strings through a buffer of this many bytes and fails on longer ones.
   const tree = parser.parse(text, undefined, { bufferSize: Math.max(32 * 1024, text.length * 2 + 2) });
@@ -27,32 +28,40 @@ export function parseC(text: string): SyntaxNode {
  * passes ask many. Names are tree-sitter's.
  */
 export class SyntaxNode {
-  /** Tells the nodes of a tree apart; in the order of the text. */
+  /** Tells the nodes of a tree apart; counts from 0 in the order of the text, parents before their children. */
   readonly id: number;
-  /** The grammar's name of it; for a token without meaning of its own, its text. */
-  readonly type: string;
-  readonly isNamed: boolean;
   readonly parent: SyntaxNode | null;
   /** Its parts in order, without brackets, commas and semicolons. */
-  readonly children: SyntaxNode[] = [];
+  readonly children: readonly SyntaxNode[];
   startIndex = -1;
   /** End of the last character, exclusive. */
   endIndex = -1;
-  readonly #source: string;
+  readonly #tree: TreeCopy;
+  readonly #type: SyntaxType;
   /** What it is to its parent. */
   readonly #field: string | null;
 
-  constructor(place: { source: string; id: number; field: string | null; parent: SyntaxNode | null }, type: SyntaxType) {
-    this.id = place.id;
-    this.#source = place.source;
-    this.type = type.name;
-    this.isNamed = type.isNamed;
-    this.#field = place.field;
-    this.parent = place.parent;
+  // Made once per token of a source, so its parts come one by one instead of in an object.
+  constructor(tree: TreeCopy, type: SyntaxType, field: string | null, parent: SyntaxNode | null) {
+    this.#tree = tree;
+    this.#type = type;
+    this.#field = field;
+    this.id = tree.nodes.length;
+    this.parent = parent;
+    this.children = type.isToken ? NONE : [];
+  }
+
+  /** The grammar's name of it; for a token without meaning of its own, its text. */
+  get type(): string {
+    return this.#type.name;
+  }
+
+  get isNamed(): boolean {
+    return this.#type.isNamed;
   }
 
   get text(): string {
-    return this.#source.slice(this.startIndex, this.endIndex);
+    return this.#tree.source.slice(this.startIndex, this.endIndex);
   }
 
   get namedChildren(): readonly SyntaxNode[] {
@@ -72,15 +81,19 @@ export class SyntaxNode {
   /** Nodes of these types at and below this one, in the order of the text. */
   descendantsOfType(types: string | readonly string[]): readonly SyntaxNode[] {
     const wanted = new Set(typeof types === "string" ? [types] : types);
+    const { nodes } = this.#tree;
+    let last: SyntaxNode = this;
+    while (last.children.length > 0) last = last.children.at(-1)!;
     const found: SyntaxNode[] = [];
-    const open: SyntaxNode[] = [this];
-    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    for (let id = this.id; id <= last.id; id++) {
+      const node = nodes[id]!;
       if (wanted.has(node.type)) found.push(node);
-      for (let i = node.children.length - 1; i >= 0; i--) open.push(node.children[i]!);
     }
     return found;
   }
 }
+
+const NONE: readonly SyntaxNode[] = [];
 
 interface SyntaxType {
   readonly name: string;
@@ -101,19 +114,22 @@ const fields = new Map<number, string | null>([[0, null]]);
 
 /** Copies a tree in one walk. A node's ends are those of its outermost tokens, so only tokens are asked for theirs. */
 class TreeCopy {
-  readonly root: SyntaxNode;
-  readonly #source: string;
+  /** Every node at its id. */
+  readonly nodes: SyntaxNode[] = [];
+  readonly source: string;
   readonly #cursor: TreeCursor;
   /** Tokens that the parser put in by itself are empty, so only in a faultless tree the text of a token says its end. */
   readonly #isFaultless: boolean;
-  #count = 0;
 
   constructor(tree: Tree, source: string) {
-    this.#source = source;
+    this.source = source;
     this.#cursor = tree.walk();
     this.#isFaultless = !tree.rootNode.hasError;
-    this.root = this.#node(this.#type(), null, null);
-    this.#copyInto(this.root);
+    this.#copyInto(this.#node(this.#type(), null, null));
+  }
+
+  get root(): SyntaxNode {
+    return this.nodes[0]!;
   }
 
   #copyInto(root: SyntaxNode): void {
@@ -148,12 +164,14 @@ class TreeCopy {
       fields.set(number, field);
     }
     const child = this.#node(type, field, parent);
-    parent.children.push(child);
+    (parent.children as SyntaxNode[]).push(child);
     return child;
   }
 
   #node(type: SyntaxType, field: string | null, parent: SyntaxNode | null): SyntaxNode {
-    return new SyntaxNode({ source: this.#source, id: this.#count++, field, parent }, type);
+    const node = new SyntaxNode(this, type, field, parent);
+    this.nodes.push(node);
+    return node;
   }
 
   #type(): SyntaxType {

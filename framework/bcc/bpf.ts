@@ -11,7 +11,7 @@ import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { AttachTarget } from "../programs/targets.ts";
-import type { Link, Program, RawMap } from "../runtime/types.ts";
+import type { Link, Program, RawMap, SocketLink } from "../runtime/types.ts";
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { BpfConstants, kindOfType } from "./constants.ts";
@@ -151,9 +151,14 @@ export class BPF extends BpfConstants implements Disposable {
     return fn.bpf.#attachments.attach(fn.name, "xdp", { hook: "xdp", device: dev, flags });
   }
 
-  /** Receives packets through a socket that a loaded function filters (3.19). "" receives from all devices. */
-  attach_raw_socket(fn: BpfFunction, dev: string): Link {
-    return fn.bpf.#attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
+  /**
+   * Receives packets through a socket that a loaded function filters (3.19): its result is how many bytes to keep. ""
+   * receives from all devices. The link's `fd` is the socket, for reading the packets.
+   */
+  attach_raw_socket(fn: BpfFunction, dev: string): SocketLink {
+    const link = fn.bpf.#attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
+    // Runtimes give sockets for this hook and no other.
+    return link as SocketLink;
   }
 
   detach_kprobe(options: { readonly event: string; readonly fn_name?: string; readonly event_off?: number }): void {

@@ -2,7 +2,9 @@ import { spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { delimiter, dirname, join } from "node:path";
+import { didYouMean, nearestNames } from "../core/diagnostics.ts";
 import { CompileError, CompilerMissingError, type SourceDiagnostic } from "../core/errors.ts";
+import { helpers } from "../isa/helpers.ts";
 
 /** A clang with a BPF back end. */
 export interface Clang {
@@ -142,8 +144,12 @@ function parseDiagnostics(stderr: string, positionOf: PositionOf): readonly Sour
 }
 
 /** What to do about findings whose wording alone leaves people stranded. */
-const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string])[] = [
+const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string | undefined])[] = [
   [/^'(.+)' file not found$/, (found) => `"${found[1]}" is neither beside the source nor in a folder given with cflags: ["-I..."]`],
+  [
+    /^call to undeclared function '(\w+)'/,
+    (found) => didYouMean(nearestNames(found[1]!, Object.keys(helpers).map((name) => `bpf_${name}`))),
+  ],
   [
     /^incomplete definition of type 'struct (tracepoint__\w+)'$/,
     (found) => `the running kernel has no such tracepoint, or tracefs cannot be read: ${found[1]}`,

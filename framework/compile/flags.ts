@@ -21,6 +21,8 @@ export const targetFlags: readonly string[] = [
   "-fno-caret-diagnostics",
   "-ferror-limit=50",
   "-Wno-everything",
+  // There is no linker to find it: what nobody declares does not exist.
+  "-Werror=implicit-function-declaration",
 ];
 
 /**

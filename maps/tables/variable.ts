@@ -1,3 +1,4 @@
+import { MapError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
 import { inField, viewOf } from "../../framework/core/layout.ts";
 import type { Btf } from "../../framework/object/btf.ts";
@@ -36,6 +37,11 @@ export class Variable<T> {
    * @throws MapError for a constant, whose section is read-only
    */
   set(value: T): void {
+    if (this.#map.spec.frozen) {
+      throw new MapError("MAP_OPERATION", `variable "${this.name}" is a constant, which cannot be written`, {
+        hint: "declare it without const",
+      });
+    }
     this.#map.lookup(ONLY_KEY, this.#section);
     try {
       this.#codec.write(viewOf(this.#section), this.#offset, value);

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BpfError, UsageError } from "../../framework/core/errors.ts";
+import { Scope } from "../../framework/core/scope.ts";
 import { Bcc } from "./bcc.ts";
 import { buildLibrary, Subjects } from "./build.ts";
 import type { Context } from "./context.ts";
@@ -35,19 +36,18 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function bench(args: readonly string[]): Promise<void> {
   const { json, rounds, chosen } = options(args);
-  const folder = mkdtempSync(join(tmpdir(), "rxbpf-bench-"));
-  const clean = (): void => {
-    killSessions();
-    rmSync(folder, { recursive: true, force: true });
-  };
+  const scope = new Scope("the bench");
   const interrupted = (): never => {
-    clean();
+    scope[Symbol.dispose]();
     process.exit(130);
   };
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
+    const folder = mkdtempSync(join(tmpdir(), "rxbpf-bench-"));
+    scope.defer(() => rmSync(folder, { recursive: true, force: true }));
+    scope.defer(killSessions);
     buildLibrary((text) => console.error(text));
-    subjects = new Subjects();
+    const subjects = scope.own(new Subjects());
     const bcc = Bcc.find(folder);
     console.error(typeof bcc === "string" ? `no BCC: ${bcc}` : `beside BCC ${bcc.version}`);
     if (!json) console.log(heading());
@@ -57,7 +57,7 @@ async function bench(args: readonly string[]): Promise<void> {
     for (const name of chosen) await groups[name]!({ folder, subjects, bcc, rounds, report });
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
-    clean();
+    scope[Symbol.dispose]();
   }
 }
 

@@ -4,6 +4,9 @@ import { connect } from "node:net";
 import { arch } from "node:os";
 import { KernelRuntime } from "../../framework/kernel/kernel-runtime.ts";
 
+/** What a line about a process looks like, by its id and name. */
+export type ProcessPattern = (pid: number, name: string) => RegExp;
+
 let made = 0;
 
 /**
@@ -35,9 +38,9 @@ export class OwnProcesses {
     this.pids.push(spawnSync(process.execPath, ["-e", script], { stdio: "ignore" }).pid);
   }
 
-  /** Whether a pattern, made for one process id, is found in a text for any of them. */
-  shownIn(text: string, pattern: (pid: number) => RegExp): boolean {
-    return this.pids.some((pid) => pattern(pid).test(text));
+  /** Whether every pattern is found in a text for one of them. */
+  shownIn(text: string, patterns: readonly ProcessPattern[]): boolean {
+    return patterns.every((pattern) => this.pids.some((pid) => pattern(pid, this.name).test(text)));
   }
 
   #shell(command: string): void {

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { didYouMean, nearestNames } from "../../core/diagnostics.ts";
 import { UnsupportedError, UsageError } from "../../core/errors.ts";
 import type { AttachTarget } from "../../programs/targets.ts";
@@ -73,7 +73,13 @@ function explain(program: KernelProgram, target: Target, cause: unknown): unknow
 export function deviceIndex(program: KernelProgram, target: AttachTarget, device: string): number {
   const index = libc().if_nametoindex(device);
   if (index !== 0) return index;
-  const names = readdirSync("/sys/class/net");
+  const names = deviceNames();
   const hint = didYouMean(nearestNames(device, names)) ?? `devices here: ${names.join(", ")}`;
   throw cannotAttach(program, target, "no such device", { hint });
+}
+
+/** Names of this namespace's devices. A sysfs that was mounted in another namespace would show those of that one. */
+function deviceNames(): readonly string[] {
+  const lines = readFileSync("/proc/self/net/dev", "latin1").split("\n");
+  return lines.flatMap((line) => /^\s*(\S+?):/.exec(line)?.[1] ?? []);
 }

@@ -101,6 +101,7 @@ describe("probes of kernel functions", () => {
   test("kprobe__function attaches by itself", () => {
     using b = open(`BPF_ARRAY(counts, u64, 1);
       int kprobe__do_sys_openat2(void *ctx) { if (${OWN}) counts.increment(0); return 0; }`);
+    b.get_table("counts").clear();
     openInVain();
     expect(b.get_table("counts").values()).toEqual([1n]);
     expect(b.num_open_kprobes()).toBe(1);
@@ -112,9 +113,11 @@ describe("probes of kernel functions", () => {
       int entered, left;
       SEC("kprobe/do_sys_openat2") int f(struct pt_regs *ctx) { if (${OWN}) entered++; return 0; }
       SEC("kretprobe/do_sys_openat2") int g(struct pt_regs *ctx) { if (${OWN}) left = PT_REGS_RC(ctx); return 0; }
-      char license[] SEC("license") = "GPL";`);
+      char _license[] SEC("license") = "GPL";`);
+    const entered = b.variable<number>("entered");
+    entered.set(0);
     openInVain();
-    expect([b.variable("entered").get(), b.variable("left").get()]).toEqual([1, -2]);
+    expect([entered.get(), b.variable("left").get()]).toEqual([1, -2]);
   });
 
   test("a probe at an offset runs where an instruction starts, and is refused elsewhere", () => {
