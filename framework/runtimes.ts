@@ -43,6 +43,11 @@ export function openHost(choice: RuntimeChoice = "auto"): Host {
   return { runtime: new KernelRuntime(), environment: kernelEnvironment(), syscallPrefix: syscallPrefix() };
 }
 
+/** The kernel that sources are compiled for, without a runtime: compiling needs no privileges. */
+export function compileEnvironment(): CompileEnvironment {
+  return kernelEnvironment();
+}
+
 function isChoice(word: string): word is RuntimeChoice {
   return (CHOICES as readonly string[]).includes(word);
 }

@@ -4,12 +4,14 @@
 // npm run bench -- start ring        some of: start, ring, perf, maps
 // npm run bench -- --json            one JSON object per row
 // npm run bench -- --rounds 20       measurements per row and side (10)
+// npm run bench -- --update          stores the ratios in baseline.json, which later runs are compared with
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BpfError, UsageError } from "../../framework/core/errors.ts";
 import { Scope } from "../../framework/core/scope.ts";
+import { Baseline } from "./baseline.ts";
 import { Bcc } from "./bcc.ts";
 import { buildLibrary, Subjects } from "./build.ts";
 import type { Context } from "./context.ts";
@@ -23,19 +25,26 @@ const groups: Readonly<Record<string, (context: Context) => Promise<void>>> = { 
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** 0 when everything was measured, whether or not targets were met; 1 when work was not done; 2 for wrong usage. */
+/**
+ * 0 when everything was measured, whether or not targets were met; 1 when work was not done, or a row is slower beside
+ * BCC than the baseline allows; 2 for wrong usage.
+ */
 async function main(args: readonly string[]): Promise<number> {
   try {
-    await bench(args);
-    return 0;
+    const slower = await bench(args);
+    for (const finding of slower) console.error(`slower: ${finding}`);
+    return slower.length === 0 ? 0 : 1;
   } catch (error) {
     console.error(error instanceof BpfError ? `bench: ${error.describe()}` : error);
     return error instanceof UsageError ? 2 : 1;
   }
 }
 
-async function bench(args: readonly string[]): Promise<void> {
-  const { json, rounds, chosen } = options(args);
+/** Measures and prints; gives what the baseline objects to. */
+async function bench(args: readonly string[]): Promise<readonly string[]> {
+  const { json, update, rounds, chosen } = options(args);
+  const baseline = new Baseline();
+  const slower: string[] = [];
   const scope = new Scope("the bench");
   const interrupted = (): never => {
     scope[Symbol.dispose]();
@@ -52,9 +61,13 @@ async function bench(args: readonly string[]): Promise<void> {
     console.error(typeof bcc === "string" ? `no BCC: ${bcc}` : `beside BCC ${bcc.version}`);
     if (!json) console.log(heading());
     const report = (row: Row): void => {
+      const finding = baseline.check(row);
+      if (finding !== undefined && !update) slower.push(finding);
       for (const line of json ? [jsonLine(row)] : textLines(row)) console.log(line);
     };
     for (const name of chosen) await groups[name]!({ folder, subjects, bcc, rounds, report });
+    if (update) baseline.update();
+    return slower;
   } finally {
     process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
     scope[Symbol.dispose]();
@@ -70,7 +83,12 @@ function options(args: readonly string[]) {
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new UsageError(`--rounds takes a whole number, not ${values.rounds}`);
-  return { json: values.json, rounds, chosen: positionals.length === 0 ? names : positionals };
+  return {
+    json: values.json,
+    update: values.update,
+    rounds,
+    chosen: positionals.length === 0 ? names : positionals,
+  };
 }
 
 function parsed(args: readonly string[]) {
@@ -78,7 +96,11 @@ function parsed(args: readonly string[]) {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { json: { type: "boolean", default: false }, rounds: { type: "string", default: "10" } },
+      options: {
+        json: { type: "boolean", default: false },
+        update: { type: "boolean", default: false },
+        rounds: { type: "string", default: "10" },
+      },
     });
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
