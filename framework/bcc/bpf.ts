@@ -18,7 +18,7 @@ import { BpfConstants, kindOfType } from "./constants.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import { atUsersLine, type Built, buildObject } from "./pipeline.ts";
 import { syscallOf } from "./syscalls.ts";
-import { formatFields, parseTraceLine, type TraceFields, type TraceLine, TracePipe, traceFields } from "./trace.ts";
+import { lineFormat, parseTraceLine, type TraceFields, type TraceLine, TracePipe, traceFields } from "./trace.ts";
 
 /** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
 export interface BpfOptions {
@@ -31,10 +31,10 @@ export interface BpfOptions {
 }
 
 const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
-  text: "string",
-  src_file: "string",
-  cflags: "strings",
-  runtime: "string",
+  text: "string?",
+  src_file: "string?",
+  cflags: "strings?",
+  runtime: "string?",
 };
 
 /** A loaded function: what `load_func` gives and prog arrays take. */
@@ -123,13 +123,13 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Runs a function when a kernel function is entered (4.1), or at an offset into it. */
   attach_kprobe(options: { readonly event: string; readonly fn_name: string; readonly event_off?: number }): Link {
-    checkOptions("attach_kprobe", options, { event: "string", fn_name: "string", event_off: "number" });
+    checkOptions("attach_kprobe", options, { event: "string", fn_name: "string", event_off: "number?" });
     return this.#attachments.attach(options.fn_name, "kprobe", kprobeTarget(options.event, options.event_off ?? 0));
   }
 
   /** Runs a function when a kernel function returns (4.1). `maxactive` above 0 needs tracefs and 4.12. */
   attach_kretprobe(options: { readonly event: string; readonly fn_name: string; readonly maxactive?: number }): Link {
-    checkOptions("attach_kretprobe", options, { event: "string", fn_name: "string", maxactive: "number" });
+    checkOptions("attach_kretprobe", options, { event: "string", fn_name: "string", maxactive: "number?" });
     const target = { ...kprobeTarget(options.event, 0), atReturn: true, maxActive: options.maxactive ?? 0 };
     return this.#attachments.attach(options.fn_name, "kretprobe", target);
   }
@@ -162,12 +162,12 @@ export class BPF extends BpfConstants implements Disposable {
   }
 
   detach_kprobe(options: { readonly event: string; readonly fn_name?: string; readonly event_off?: number }): void {
-    checkOptions("detach_kprobe", options, { event: "string", fn_name: "string", event_off: "number" });
+    checkOptions("detach_kprobe", options, { event: "string", fn_name: "string?", event_off: "number?" });
     this.#attachments.detach(kprobeTarget(options.event, options.event_off ?? 0), options.fn_name);
   }
 
   detach_kretprobe(options: { readonly event: string; readonly fn_name?: string }): void {
-    checkOptions("detach_kretprobe", options, { event: "string", fn_name: "string" });
+    checkOptions("detach_kretprobe", options, { event: "string", fn_name: "string?" });
     this.#attachments.detach({ ...kprobeTarget(options.event, 0), atReturn: true }, options.fn_name);
   }
 
@@ -252,12 +252,13 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Prints what programs print until the object is closed or the signal aborts. `fmt` as in BCC: "{1} {5}". */
   async trace_print(fmt?: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const format = fmt === undefined ? undefined : lineFormat(fmt);
     for (;;) {
       const line = await this.#trace.next({ nonblocking: false, signal: options.signal });
       if (line === undefined) return;
-      const parsed = fmt === undefined ? undefined : parseTraceLine(line);
-      if (fmt === undefined) console.log(line);
-      else if (parsed !== undefined) console.log(formatFields(fmt, traceFields(parsed)));
+      const parsed = format === undefined ? undefined : parseTraceLine(line);
+      if (format === undefined) console.log(line);
+      else if (parsed !== undefined) console.log(format(traceFields(parsed)));
     }
   }
 
@@ -388,10 +389,10 @@ export class BPF extends BpfConstants implements Disposable {
   }
 }
 
-function poll(method: string, group: BufferGroup, timeout: number | WaitOptions): Promise<number> {
+async function poll(method: string, group: BufferGroup, timeout: number | WaitOptions): Promise<number> {
   const options = typeof timeout === "number" ? { timeout } : timeout;
-  checkOptions(method, options, { timeout: "number", signal: "any" });
-  return group.poll({ timeoutMs: options.timeout, signal: options.signal });
+  checkOptions(method, options, { timeout: "number?", signal: "signal?" });
+  return await group.poll({ timeoutMs: options.timeout, signal: options.signal });
 }
 
 function sourceOf({ text, src_file, cflags = [] }: BpfOptions): Source {

@@ -2,35 +2,49 @@ import { didYouMean, nearestNames } from "../core/diagnostics.ts";
 import { UsageError } from "../core/errors.ts";
 import { show } from "../core/layout.ts";
 
-/** What an option must be. */
-export type OptionType = "string" | "number" | "boolean" | "strings" | "function" | "any";
+/** What an option's value must be. */
+type ValueType = "string" | "number" | "strings" | "signal";
+
+/** What an option must be; with a question mark it may be left out. */
+export type OptionType = ValueType | `${ValueType}?`;
 
 /**
- * Checks an options object: every name known, every value of its type.
+ * Checks an options object: every name known, every value of its type, nothing left out that is needed.
  *
  * @throws UsageError that names the method, the option and what was expected
  */
 export function checkOptions(method: string, options: object, types: Readonly<Record<string, OptionType>>): void {
-  for (const [name, value] of Object.entries(options)) {
-    const type = types[name];
-    if (type === undefined) {
-      const near = didYouMean(nearestNames(name, Object.keys(types)));
-      throw new UsageError(`${method}: unknown option "${name}"`, {
-        hint: near ?? `options are ${Object.keys(types).join(", ")}`,
-      });
-    }
-    if (value !== undefined && !isOf(type, value)) {
-      throw new UsageError(`${method}: "${name}" must be ${article(type)}, not ${show(value)}`);
-    }
+  const names = Object.keys(types);
+  if (typeof options !== "object" || options === null) {
+    throw new UsageError(`${method} takes its options as one object, not ${show(options)}`, {
+      hint: `options are ${names.join(", ")}`,
+    });
+  }
+  const values = new Map(Object.entries(options));
+  for (const name of values.keys()) {
+    if (names.includes(name)) continue;
+    throw new UsageError(`${method}: unknown option "${name}"`, {
+      hint: didYouMean(nearestNames(name, names)) ?? `options are ${names.join(", ")}`,
+    });
+  }
+  for (const [name, type] of Object.entries(types)) checkValue(method, name, type, values.get(name));
+}
+
+function checkValue(method: string, name: string, type: OptionType, value: unknown): void {
+  const wanted = type.replace("?", "") as ValueType;
+  if (value === undefined) {
+    if (wanted === type) throw new UsageError(`${method}: "${name}" is missing`);
+  } else if (!valueTypes[wanted].fits(value)) {
+    throw new UsageError(`${method}: "${name}" must be ${valueTypes[wanted].words}, not ${show(value)}`);
   }
 }
 
-function isOf(type: OptionType, value: unknown): boolean {
-  if (type === "any") return true;
-  if (type === "strings") return Array.isArray(value) && value.every((item) => typeof item === "string");
-  return typeof value === type;
-}
-
-function article(type: OptionType): string {
-  return type === "strings" ? "an array of strings" : `a ${type}`;
-}
+const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(value: unknown): boolean }>> = {
+  string: { words: "a string", fits: (value) => typeof value === "string" },
+  number: { words: "a number", fits: (value) => typeof value === "number" },
+  strings: {
+    words: "an array of strings",
+    fits: (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
+  },
+  signal: { words: "an AbortSignal", fits: (value) => value instanceof AbortSignal },
+};

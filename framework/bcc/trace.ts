@@ -1,3 +1,4 @@
+import { UsageError } from "../core/errors.ts";
 import type { Observable } from "rxjs";
 
 /** One line of the trace pipe that a program printed. */
@@ -35,11 +36,36 @@ export function traceFields(line: TraceLine): TraceFields {
   return [line.task, line.pid, line.cpu, line.flags, line.ts, line.msg];
 }
 
-/** Python's `format` with positions, as trace_print takes it: "{1} {5}". Doubled braces stand for themselves. */
-export function formatFields(format: string, fields: TraceFields): string {
-  return format.replace(/\{\{|\}\}|\{(\d)\}/g, (whole, index?: string) =>
-    index === undefined ? whole[0]! : String(fields[Number(index)] ?? ""),
-  );
+const FIELD_NAMES = ["task", "pid", "cpu", "flags", "ts", "msg"];
+
+/**
+ * Python's `format` with positions, as trace_print takes it: "{1} {5}", or "{} {}" for the fields in turn. Doubled
+ * braces stand for themselves.
+ *
+ * @throws UsageError for braces that name no field
+ */
+export function lineFormat(format: string): (fields: TraceFields) => string {
+  let turn = 0;
+  const parts = format.split(/(\{\{|\}\}|\{[^{}]*\}?|\})/).map((part, index): string | number => {
+    if (index % 2 === 0) return part;
+    if (part === "{{" || part === "}}") return part[0]!;
+    const position = part === "{}" ? turn++ : Number(/^\{(\d+)\}$/.exec(part)?.[1]);
+    if (position < FIELD_NAMES.length) return position;
+    throw new UsageError(`the format ${JSON.stringify(format)} names no field with ${part}`, {
+      hint: `fields are ${FIELD_NAMES.map((name, at) => `{${at}} ${name}`).join(", ")}; double a brace to print it`,
+    });
+  });
+  return (fields) => parts.map((part) => (typeof part === "string" ? part : fields[part])).join("");
+}
+
+/** Lines that wait in a queue at most; the rest waits in the pipe, where the kernel drops the oldest when it is full. */
+const MOST_WAITING = 4096;
+/** Turns of the event loop from a readable pipe to its line: the look at descriptors, then the watcher's own turn. */
+const READING_TURNS = 3;
+
+interface Reader {
+  readonly resolve: (line: string | undefined) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** The trace pipe as BCC's methods read it: lines wait in a queue until somebody asks for one. */
@@ -47,8 +73,9 @@ export class TracePipe implements Disposable {
   readonly #open: () => Observable<string>;
   #lines: Observable<string> | undefined;
   readonly #waiting: string[] = [];
-  readonly #readers: ((line: string | undefined) => void)[] = [];
+  readonly #readers: Reader[] = [];
   #subscription: { unsubscribe(): void } | undefined;
+  #failure: { readonly error: unknown } | undefined;
   #closed = false;
 
   /** @param open gives the pipe's lines; called for the first reader */
@@ -62,24 +89,55 @@ export class TracePipe implements Disposable {
     return this.#lines;
   }
 
-  /** The next line. Undefined when there is none now (with `nonblocking`), after an abort, and after closing. */
-  next(options: { readonly nonblocking: boolean; readonly signal?: AbortSignal | undefined }): Promise<string | undefined> {
+  /**
+   * The next line. Undefined when there is none now (with `nonblocking`), after an abort, and after closing.
+   *
+   * Rejects with PermissionError or UnsupportedError when the pipe cannot be opened.
+   */
+  async next(options: {
+    readonly nonblocking: boolean;
+    readonly signal?: AbortSignal | undefined;
+  }): Promise<string | undefined> {
     this.#start();
-    const line = this.#waiting.shift();
     const { nonblocking, signal } = options;
-    if (line !== undefined || this.#closed || signal?.aborted === true) return Promise.resolve(line);
-    if (nonblocking) {
-      // The pipe is read from the event loop: give it one turn.
-      return new Promise((resolve) => setImmediate(() => resolve(this.#waiting.shift())));
+    if (nonblocking) await this.#lookNow();
+    const line = this.#waiting.shift();
+    if (line !== undefined) return line;
+    if (this.#failure !== undefined) {
+      const { error } = this.#failure;
+      this.#failure = undefined;
+      throw error;
     }
-    return new Promise((resolve) => {
-      const reader = (next: string | undefined): void => {
-        signal?.removeEventListener("abort", giveUp);
-        resolve(next);
+    return nonblocking || this.#closed || signal?.aborted === true ? undefined : await this.#wait(signal);
+  }
+
+  /** Ends reading: readers that wait get undefined. */
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#pause();
+    for (const { resolve } of this.#readers.splice(0)) resolve(undefined);
+  }
+
+  async #lookNow(): Promise<void> {
+    for (let turn = 0; turn < READING_TURNS && this.#waiting.length === 0; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  #wait(signal: AbortSignal | undefined): Promise<string | undefined> {
+    return new Promise((resolve, reject) => {
+      const reader: Reader = {
+        resolve(line) {
+          signal?.removeEventListener("abort", giveUp);
+          resolve(line);
+        },
+        reject(error) {
+          signal?.removeEventListener("abort", giveUp);
+          reject(error);
+        },
       };
       const giveUp = (): void => {
-        const at = this.#readers.indexOf(reader);
-        if (at >= 0) this.#readers.splice(at, 1);
+        this.#readers.splice(this.#readers.indexOf(reader), 1);
         resolve(undefined);
       };
       signal?.addEventListener("abort", giveUp, { once: true });
@@ -87,24 +145,36 @@ export class TracePipe implements Disposable {
     });
   }
 
-  /** Stops reading. Lines that came and were not asked for are gone; waiting readers get undefined. */
-  stop(): void {
+  #start(): void {
+    if (this.#closed || this.#waiting.length > 0 || this.#subscription !== undefined) return;
+    this.#failure = undefined;
+    const subscription = this.lines.subscribe({
+      next: (line) => this.#take(line),
+      error: (error: unknown) => this.#fail(error),
+    });
+    if (this.#failure === undefined) this.#subscription = subscription;
+  }
+
+  #take(line: string): void {
+    const reader = this.#readers.shift();
+    if (reader !== undefined) {
+      reader.resolve(line);
+      return;
+    }
+    this.#waiting.push(line);
+    // Not at once: the lines that were read together with this one would be lost.
+    if (this.#waiting.length === MOST_WAITING) setImmediate(() => this.#readers.length === 0 && this.#pause());
+  }
+
+  #fail(error: unknown): void {
+    this.#subscription = undefined;
+    const readers = this.#readers.splice(0);
+    if (readers.length === 0) this.#failure = { error };
+    for (const { reject } of readers) reject(error);
+  }
+
+  #pause(): void {
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
-    for (const reader of this.#readers.splice(0)) reader(undefined);
-  }
-
-  [Symbol.dispose](): void {
-    this.#closed = true;
-    this.stop();
-  }
-
-  #start(): void {
-    if (this.#closed) return;
-    this.#subscription ??= this.lines.subscribe((line) => {
-      const reader = this.#readers.shift();
-      if (reader === undefined) this.#waiting.push(line);
-      else reader(line);
-    });
   }
 }

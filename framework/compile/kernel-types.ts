@@ -1,3 +1,4 @@
+import { roundUp } from "../core/layout.ts";
 import type { Btf, BtfMember, BtfType } from "../object/btf.ts";
 
 /** What a source needs of the kernel's types. */
@@ -36,6 +37,8 @@ class Emitter {
   readonly #forwarded = new Set<string>();
   readonly #enumerators = new Set<string>();
   readonly #pending: number[] = [];
+  /** Alignments by resolved type id: records ask for those of all they hold, again and again. */
+  readonly #aligns = new Map<number, number>();
 
   constructor(btf: Btf, request: TypeRequest) {
     this.#btf = btf;
@@ -229,7 +232,7 @@ class Emitter {
   }
 
   #bodyOf(type: Record): string {
-    return isNatural(this.#btf, type) ? this.#naturalBody(type) : this.#exactBody(type);
+    return this.#isNatural(type) ? this.#naturalBody(type) : this.#exactBody(type);
   }
 
   #naturalBody(type: Record): string {
@@ -249,8 +252,7 @@ class Emitter {
       bit = member.bitOffset + (member.bitSize === 0 ? this.#btf.sizeOf(member.type) * 8 : member.bitSize);
     }
     if (type.kind === "struct") parts.push(...paddingBits(type.size * 8 - bit));
-    const align = [8, 4, 2].find((candidate) => type.size % candidate === 0) ?? 1;
-    return `{ ${parts.join(" ")} } __attribute__((packed, aligned(${align})))`;
+    return `{ ${parts.join(" ")} } __attribute__((packed, aligned(${alignOfPacked(type)})))`;
   }
 
   #memberOf(member: BtfMember): string {
@@ -323,50 +325,61 @@ class Emitter {
       at = type.type;
     }
   }
-}
 
-/** Whether C's own rules give BTF's offsets and size. */
-function isNatural(btf: Btf, type: Record): boolean {
-  let bit = 0;
-  let align = 1;
-  for (const member of type.members) {
-    const size = btf.sizeOf(member.type);
-    const memberAlign = naturalAlign(btf, member.type);
-    align = Math.max(align, memberAlign);
-    if (type.kind === "union") {
-      if (member.bitOffset !== 0) return false;
-      continue;
+  /** Whether C's own rules give BTF's offsets and size. */
+  #isNatural(type: Record): boolean {
+    let bit = 0;
+    let align = 1;
+    for (const member of type.members) {
+      const size = this.#btf.sizeOf(member.type);
+      const memberAlign = this.#alignOf(member.type);
+      align = Math.max(align, memberAlign);
+      if (type.kind === "union") {
+        if (member.bitOffset !== 0) return false;
+        bit = Math.max(bit, size * 8);
+      } else if (member.bitSize === 0) {
+        bit = roundUp(bit, memberAlign * 8);
+        if (bit !== member.bitOffset) return false;
+        bit += size * 8;
+      } else {
+        const unit = size * 8;
+        if (Math.floor(bit / unit) !== Math.floor((bit + member.bitSize - 1) / unit)) bit = roundUp(bit, unit);
+        if (bit !== member.bitOffset) return false;
+        bit += member.bitSize;
+      }
     }
-    if (member.bitSize === 0) {
-      bit = Math.ceil(bit / (memberAlign * 8)) * memberAlign * 8;
-      if (bit !== member.bitOffset) return false;
-      bit += size * 8;
-    } else {
-      const unit = size * 8;
-      if (Math.floor(bit / unit) !== Math.floor((bit + member.bitSize - 1) / unit)) bit = Math.ceil(bit / unit) * unit;
-      if (bit !== member.bitOffset) return false;
-      bit += member.bitSize;
+    return roundUp(bit / 8, align) === type.size;
+  }
+
+  /** The alignment that what is written here gets: records written packed align by their size. */
+  #alignOf(id: number): number {
+    const target = this.#btf.resolve(id);
+    let align = this.#aligns.get(target);
+    if (align === undefined) {
+      align = this.#computeAlign(target);
+      this.#aligns.set(target, align);
+    }
+    return align;
+  }
+
+  #computeAlign(id: number): number {
+    const type = this.#btf.type(id);
+    switch (type.kind) {
+      case "array":
+        return this.#alignOf(type.element);
+      case "struct":
+      case "union":
+        if (!this.#isNatural(type)) return alignOfPacked(type);
+        return Math.max(1, ...type.members.map((member) => this.#alignOf(member.type)));
+      default:
+        return Math.max(1, this.#btf.alignOf(id));
     }
   }
-  const largest = type.kind === "union" ? Math.max(0, ...type.members.map((member) => btf.sizeOf(member.type))) : bit / 8;
-  return Math.ceil(largest / align) * align === type.size;
 }
 
-/** The alignment that what we write gets: records that are written packed align by their size. */
-function naturalAlign(btf: Btf, id: number): number {
-  const target = btf.resolve(id);
-  const type = btf.type(target);
-  switch (type.kind) {
-    case "array":
-      return naturalAlign(btf, type.element);
-    case "struct":
-    case "union": {
-      if (!isNatural(btf, type)) return [8, 4, 2].find((candidate) => type.size % candidate === 0) ?? 1;
-      return Math.max(1, ...type.members.map((member) => naturalAlign(btf, member.type)));
-    }
-    default:
-      return Math.max(1, btf.alignOf(target));
-  }
+/** The largest alignment that keeps the size. */
+function alignOfPacked(type: Record): number {
+  return [8, 4, 2].find((candidate) => type.size % candidate === 0) ?? 1;
 }
 
 function paddingBits(bits: number): readonly string[] {

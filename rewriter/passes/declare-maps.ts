@@ -37,6 +37,13 @@ export function declareMaps(
   return { edits, diagnostics, tables };
 }
 
+/** C's own words, in which a declaration would only confuse the compiler. */
+const KEYWORDS = new Set(
+  "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef typeof union unsigned void volatile while _Bool".split(
+    " ",
+  ),
+);
+
 interface Declared extends TableFact {
   readonly parts: Partial<Record<DeclaratorArgument, string>>;
 }
@@ -68,7 +75,7 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
   const empty = form.find((argument) => parts[argument] === "");
   if (empty !== undefined) return problem(use, "EMPTY_ARGUMENT", `${use.macro}: the ${empty} is empty`);
   const name = parts.name!;
-  if (!/^[A-Za-z_]\w*$/.test(name)) {
+  if (!/^[A-Za-z_]\w*$/.test(name) || KEYWORDS.has(name)) {
     return problem(use, "TABLE_NAME", `${use.macro}: ${JSON.stringify(name)} is no name for a table`);
   }
   const value = parts.value ?? "";

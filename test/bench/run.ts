@@ -46,11 +46,10 @@ async function bench(args: readonly string[]): Promise<readonly string[]> {
   const baseline = new Baseline();
   const slower: string[] = [];
   const scope = new Scope("the bench");
-  const interrupted = (): never => {
-    scope[Symbol.dispose]();
-    process.exit(130);
-  };
-  process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
+  // Also when something throws outside of any promise, as a closed pipe behind the output does.
+  const clean = (): void => scope[Symbol.dispose]();
+  const interrupted = (): never => process.exit(130);
+  process.once("exit", clean).once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
     const folder = mkdtempSync(join(tmpdir(), "rxbpf-bench-"));
     scope.defer(() => rmSync(folder, { recursive: true, force: true }));
@@ -69,8 +68,8 @@ async function bench(args: readonly string[]): Promise<readonly string[]> {
     if (update) baseline.update();
     return slower;
   } finally {
-    process.off("SIGINT", interrupted).off("SIGTERM", interrupted);
-    scope[Symbol.dispose]();
+    process.off("exit", clean).off("SIGINT", interrupted).off("SIGTERM", interrupted);
+    clean();
   }
 }
 

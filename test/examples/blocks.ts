@@ -28,7 +28,12 @@ export function blocksOf(page: string): readonly Block[] {
       } else if (open === undefined) {
         open = { language: fence[1]!, line: index + 2, lines: [] };
       } else {
-        blocks.push({ heading, language: open.language, text: `${open.lines.join("\n")}\n`, line: open.line });
+        blocks.push({
+          heading,
+          language: open.language,
+          text: `${open.lines.join("\n")}\n`,
+          line: open.line,
+        });
         open = undefined;
       }
     });
@@ -47,7 +52,8 @@ export function scriptsOf(page: string): readonly ShownScript[] {
   return blocks.flatMap((block, index) => {
     if (block.language !== "ts") return [];
     const output = blocks[index + 1];
-    if (output?.language !== "text") throw new Error(`${page}:${block.line}: no output stands under the script`);
+    if (output?.language !== "text")
+      throw new Error(`${page}:${block.line}: no output stands under the script`);
     return [{ block, output }];
   });
 }
@@ -88,9 +94,11 @@ export function typeErrors(page: string, scripts: readonly Block[]): readonly st
   return [...texts].flatMap(([name, script]) => {
     const source = program.getSourceFile(name);
     if (source === undefined) throw new Error(`${name} was not compiled`);
-    return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map((finding) => {
-      const { line } = source.getLineAndCharacterOfPosition(finding.start ?? 0);
-      return `${page}:${script.line + line}: ${ts.flattenDiagnosticMessageText(finding.messageText, " ")}`;
-    });
+    return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
+      (finding) => {
+        const { line } = source.getLineAndCharacterOfPosition(finding.start ?? 0);
+        return `${page}:${script.line + line}: ${ts.flattenDiagnosticMessageText(finding.messageText, " ")}`;
+      },
+    );
   });
 }

@@ -26,8 +26,14 @@ export async function runAsShown({ block, output }: ShownScript, scene: Scene): 
     writeFileSync(path, block.text);
     using run = new ScriptRun([...(scene.command ?? rxbpf), "run", path, ...(scene.args ?? [])]);
     const missing = (): readonly string[] =>
-      output.text.split("\n").filter((line) => line.trim() !== "" && !run.lines.some((printed) => shapeOf(line).test(printed)));
-    await run.until(`the output of line ${block.line}`, () => missing().length === 0, () => scene.cause());
+      output.text
+        .split("\n")
+        .filter((line) => line.trim() !== "" && !run.lines.some((printed) => shapeOf(line).test(printed)));
+    await run.until(
+      `the output of line ${block.line}`,
+      () => missing().length === 0,
+      () => scene.cause(),
+    );
     run.interrupt();
     const { status, signal } = await run.ending();
     expect(status === 0 || signal === "SIGINT", run.stderr).toBe(true);

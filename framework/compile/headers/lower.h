@@ -129,17 +129,23 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 
 /* ---- events ---- */
 
-/* A variable of the event's pointer type, in a section that is read for its type and never loaded. */
-#define __rx_anchor(anchor, type) static type anchor __attribute__((section(".bcc.types"), used))
+/*
+ * A variable of a pointer to the event, in a section that is read for its type and never loaded. An event given as an
+ * array has a pointer to the array.
+ */
+#define __rx_is_pointer(x) __builtin_types_compatible_p(typeof(x), typeof(&*(x)))
+#define __rx_anchor(anchor, x)                                                                                     \
+  static typeof(__builtin_choose_expr(__rx_is_pointer(x), (typeof(&*(x)))0, (typeof(x) *)0)) anchor                \
+      __attribute__((section(".bcc.types"), used))
 
 #define bcc_perf_submit(map, anchor, type, ctx, data, size)                                                        \
   ({                                                                                                               \
-    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_anchor(anchor, type);                                                                                   \
     __rx_perf_event_output((void *)(ctx), map, __RX_CURRENT_CPU, (void *)(data), size);                            \
   })
 #define bcc_perf_submit_skb(map, anchor, type, skb, length, data, size)                                            \
   ({                                                                                                               \
-    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_anchor(anchor, type);                                                                                   \
     __rx_perf_event_output((void *)(skb), map, ((__u64)(length) << 32) | __RX_CURRENT_CPU, (void *)(data), size);  \
   })
 
@@ -153,7 +159,7 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
   })
 #define bcc_ringbuf_output(map, lost, anchor, type, data, size, flags)                                             \
   ({                                                                                                               \
-    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_anchor(anchor, type);                                                                                   \
     long __rx_e = __rx_ringbuf_output(map, (void *)(data), size, flags);                                           \
     if (__rx_e)                                                                                                    \
       __rx_count_drop(lost);                                                                                       \
@@ -168,7 +174,7 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
   })
 #define bcc_ringbuf_submit(map, anchor, type, data, flags)                                                         \
   ({                                                                                                               \
-    __rx_anchor(anchor, typeof(type));                                                                             \
+    __rx_anchor(anchor, type);                                                                                   \
     __rx_ringbuf_submit((void *)(data), flags);                                                                    \
   })
 #define bcc_ringbuf_discard(map, data, flags) __rx_ringbuf_discard((void *)(data), flags)

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { AttachError, BPF, type BpfOptions, UnsupportedError, UsageError } from "../../../framework/index.ts";
+import { BPF, type BpfOptions, UnsupportedError, UsageError } from "../../../framework/index.ts";
 import { setNotifier } from "../../../framework/core/notify.ts";
 import { run } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
@@ -174,6 +174,8 @@ describe("functions", () => {
     using b = open(SOURCE);
     const error = failure(UsageError, () => b.attach_kprobe({ event: "sys_rmdir" } as { event: string; fn_name: string }));
     expect(error.message).toBe('attach_kprobe: "fn_name" is missing');
-    expect(() => b.detach_tracepoint({} as { tp: string })).not.toThrow(AttachError);
+    expect(failure(UsageError, () => b.detach_tracepoint({} as { tp: string })).message).toBe(
+      'detach_tracepoint: "tp" is missing',
+    );
   });
 });

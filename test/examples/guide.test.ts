@@ -1,0 +1,84 @@
+import { expect, test } from "vitest";
+import type { FeatureName } from "../../framework/runtime/types.ts";
+import { needsKernel } from "../support/skip.ts";
+import { blocksOf, scriptsOf, typeErrors } from "./blocks.ts";
+import { Cable } from "./namespaces.ts";
+import { OwnProcesses } from "./own-events.ts";
+import { runAsShown, type Scene } from "./page-script.ts";
+import { rxbpf } from "./script-run.ts";
+
+const page = "docs/guide.md";
+const scripts = scriptsOf(page);
+
+/** What happens while a section's scripts run. */
+interface Section {
+  cause(): unknown;
+  readonly needs?: readonly FeatureName[];
+  /** Whether it needs a device: its script runs in a network namespace with the end of a cable, and gets its name. */
+  readonly onCable?: true;
+}
+
+const startProcess = { cause: () => new OwnProcesses().exec() };
+const openFile = { cause: () => new OwnProcesses().open() };
+const nothing = { cause: () => {} };
+
+/** Sections with scripts, by heading. */
+const sections: Readonly<Record<string, Section>> = {
+  Hello: startProcess,
+  "Fields and streams of lines": startProcess,
+  Maps: startProcess,
+  "A perf buffer": startProcess,
+  "A ring buffer as a stream": {
+    cause: () => {
+      openFile.cause();
+      startProcess.cause();
+    },
+    needs: ["ringbuf"],
+  },
+  Tracepoints: { cause: () => new OwnProcesses().exec("/bin/sh -c '/bin/true; /bin/true'") },
+  "Parameters of probed functions": { cause: () => new OwnProcesses().exec("/bin/echo hello") },
+  "Tail calls": startProcess,
+  Histograms: openFile,
+  "libbpf's dialect and globals": openFile,
+  XDP: { cause: () => {}, needs: ["xdp_link"], onCable: true },
+  "Errors and what they mean": nothing,
+  Closing: startProcess,
+};
+
+test("every section with a script has a row in the table, and every row a section", () => {
+  expect([...new Set(scripts.map(({ block }) => block.heading))]).toEqual(Object.keys(sections));
+});
+
+test("every block is a script or what a script prints, so that all of them are tested", () => {
+  expect(new Set(blocksOf(page).map(({ language }) => language))).toEqual(new Set(["ts", "text"]));
+});
+
+test("its scripts compile against the public types", () => {
+  expect(
+    typeErrors(
+      page,
+      scripts.map(({ block }) => block),
+    ),
+  ).toEqual([]);
+});
+
+test.for(scripts)(
+  "$block.heading, line $block.line: prints what stands under it",
+  async (script, context) => {
+    const { cause, needs = [], onCable } = sections[script.block.heading]!;
+    needsKernel(context, ...needs);
+    if (onCable !== true) return await runAsShown(script, { cause });
+    using cable = await Cable.make();
+    const { block, output } = script;
+    const shown: typeof script = {
+      block,
+      output: { ...output, text: output.text.replace("eth0", cable.device) },
+    };
+    const scene: Scene = {
+      command: cable.near.inside(...rxbpf),
+      args: [cable.device],
+      cause: () => cable.send(),
+    };
+    await runAsShown(shown, scene);
+  },
+);
