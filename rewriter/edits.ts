@@ -1,6 +1,9 @@
 import { ObjectError } from "../framework/core/errors.ts";
 
-/** A change to a text, against its original offsets: UTF-16 units, end exclusive. */
+/**
+ * A change to a text, against its original offsets: UTF-16 units, end exclusive. Line breaks and line markers in what
+ * is replaced stay, behind the new text, so that no edit moves another line.
+ */
 export type Edit =
   | { readonly kind: "wrap"; readonly start: number; readonly end: number; readonly before: string; readonly after: string }
   | { readonly kind: "replace"; readonly start: number; readonly end: number; readonly text: string };
@@ -61,7 +64,7 @@ export function applyEdits(original: string, edits: readonly Edit[]): EditedText
       throw new ObjectError(`edits overlap at offset ${piece.at}: ${JSON.stringify(original.slice(piece.at, done))}`);
     }
     push(original.slice(done, piece.at), done, true);
-    push(piece.text, piece.at, false);
+    push(piece.text + linesOf(original.slice(piece.at, piece.end)), piece.at, false);
     done = piece.end;
   }
   push(original.slice(done), done, true);
@@ -80,4 +83,11 @@ export function applyEdits(original: string, edits: readonly Edit[]): EditedText
       return exact[low] === true ? origins[low]! + offset - starts[low]! : origins[low]!;
     },
   };
+}
+
+/** The line breaks of a text, and the line markers between them. */
+function linesOf(text: string): string {
+  if (!text.includes("\n")) return "";
+  const [, ...later] = text.split("\n");
+  return later.map((line) => (line.startsWith("#") ? `\n${line}` : "\n")).join("");
 }

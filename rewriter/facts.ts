@@ -251,7 +251,7 @@ class Walk {
       const leaf = leafName(declarator);
       if (leaf === undefined) continue;
       const name = this.#textOf(leaf);
-      if (isLocal) this.locals.push({ name, start: leaf.endIndex, end: this.#blocks.at(-1)! });
+      if (isLocal) this.locals.push({ name, start: leaf.startIndex, end: this.#blocks.at(-1)! });
       else this.fileNames.add(name);
       if (isRecord && declarator.type === "type_identifier") this.#records.add(name);
       const inner = functionDeclarator(declarator);

@@ -27,22 +27,13 @@ export class SourceText {
   constructor(text: string, originals: ReadonlyMap<string, string>) {
     this.text = text;
     this.#originals = originals;
-    const starts = [0];
-    for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
-    this.#lineStarts = starts;
-    this.#origins = originsOf(text, starts);
+    this.#lineStarts = lineStartsOf(text);
+    this.#origins = originsOf(text, this.#lineStarts);
   }
 
   /** The physical line (from 0) that holds an offset. */
   lineAt(offset: number): number {
-    let low = 0;
-    let high = this.#lineStarts.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (this.#lineStarts[middle]! <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return lastAtOrBefore(this.#lineStarts, offset);
   }
 
   /** Where the user wrote what stands at an offset. */
@@ -93,15 +84,17 @@ export class SourceText {
     const start = this.#lineStarts[physical]!;
     const alignment = this.#alignmentOf(physical, file, line);
     if (alignment === undefined) return { file, line, column: offset - start + 1 };
-    const { original, tokens, matches } = alignment;
+    const { original, lineStarts, tokens, matches } = alignment;
     const index = tokenAfter(tokens, offset - start);
     if (index === tokens.length) {
-      const firstLine = original.split("\n", 1)[0]!;
+      const firstLine = original.slice(0, (lineStarts[1] ?? original.length + 1) - 1);
       return { file, line, column: firstLine.trimEnd().length + 1 };
     }
     const match = matches[index]!;
     const inside = match.exact ? Math.max(0, offset - start - tokens[index]!.start) : 0;
-    return positionIn(original, match.at + inside, file, line);
+    const place = match.at + inside;
+    const lineIndex = lastAtOrBefore(lineStarts, place);
+    return { file, line: line + lineIndex, column: place - lineStarts[lineIndex]! + 1 };
   }
 
   /** How a physical line came of the user's text; undefined when that is not at hand. */
@@ -115,7 +108,8 @@ export class SourceText {
     // One logical line may gather several lines of the user: the arguments of a macro call.
     const last = Math.min(this.#nextLine(physical, file, line) - 1, line + MOST_GATHERED, lines.length);
     const original = lines.slice(line - 1, Math.max(line, last)).join("\n");
-    const alignment = { original, tokens, matches: alignTokens(original, tokenize(original), shown, tokens) };
+    const matches = alignTokens(original, tokenize(original), shown, tokens);
+    const alignment = { original, lineStarts: lineStartsOf(original), tokens, matches };
     this.#alignments.set(physical, alignment);
     return alignment;
   }
@@ -137,20 +131,11 @@ const MOST_GATHERED = 200;
 /** The tokens of a preprocessed line and what the user wrote for them. */
 interface Alignment {
   readonly original: string;
+  /** Where lines of `original` begin. */
+  readonly lineStarts: readonly number[];
   readonly tokens: readonly Token[];
   /** For each token, offsets into `original`. */
   readonly matches: readonly TokenMatch[];
-}
-
-/** Turns an offset into a stretch of user text that begins at `line` into file, line and column. */
-function positionIn(text: string, offset: number, file: string, line: number): SourcePosition {
-  const before = text.slice(0, offset);
-  const lastBreak = before.lastIndexOf("\n");
-  return {
-    file,
-    line: line + before.split("\n").length - 1,
-    column: offset - lastBreak,
-  };
 }
 
 interface TokenMatch {
@@ -221,6 +206,24 @@ function longestCommon(a: readonly string[], b: readonly string[]): number[] {
     else j++;
   }
   return partner;
+}
+
+function lineStartsOf(text: string): readonly number[] {
+  const starts = [0];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) starts.push(at + 1);
+  return starts;
+}
+
+/** Index of the last start that is not behind an offset; starts are sorted, and the first is 0. */
+function lastAtOrBefore(starts: readonly number[], offset: number): number {
+  let low = 0;
+  let high = starts.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (starts[middle]! <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }
 
 function originsOf(text: string, starts: readonly number[]): readonly LineOrigin[] {

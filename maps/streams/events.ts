@@ -67,6 +67,24 @@ export function eventBatches<T>(
   return until(stream, options.signal);
 }
 
+/** How many events came, one number each time the buffer was read. Nothing is decoded. */
+export function eventCounts(feed: EventFeed, options: EventStreamOptions): Observable<number> {
+  const stream = new (rx().Observable)<number>((subscriber) => {
+    let count = 0;
+    listen(feed, subscriber, options, {
+      record() {
+        count++;
+      },
+      drained() {
+        const counted = count;
+        count = 0;
+        if (counted > 0) subscriber.next(counted);
+      },
+    });
+  });
+  return until(stream, options.signal);
+}
+
 /** Losses as they are noticed. */
 export function lossStream(losses: Losses): Observable<Loss> {
   return new (rx().Observable)<Loss>((subscriber) => losses.listen((loss) => subscriber.next(loss)));

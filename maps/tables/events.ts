@@ -6,6 +6,7 @@ import type { BufferGroup } from "./buffers.ts";
 import type { RecordDecoder } from "./event-decoder.ts";
 import { EventFeed } from "./event-feed.ts";
 import { type Loss, Losses } from "./losses.ts";
+import { Slab } from "./slab.ts";
 import type { EventStreamOptions } from "./stream-factory.ts";
 import { Table, type TableParts } from "./table.ts";
 
@@ -96,6 +97,11 @@ export class EventTable<T> extends Table {
     );
   }
 
+  /** How many events came, one number each time the buffer was read: for rates, at a fraction of decoding's cost. */
+  eventCounts(options: EventStreamOptions = {}): Observable<number> {
+    return this.streams.counts(this.#feed, checked(options));
+  }
+
   /** Losses from now on. Listening does not open the buffer, but somebody who listens stops the printing to stderr. */
   get lost(): Observable<Loss> {
     return this.streams.losses(this.#losses);
@@ -150,6 +156,7 @@ export class EventTable<T> extends Table {
 class PulledReader {
   readonly #feed: EventFeed;
   readonly #deliver: (data: Uint8Array, cpu: number | null) => void;
+  readonly #copies = new Slab();
   #isConsuming = false;
   #failures: unknown[] = [];
 
@@ -165,7 +172,7 @@ class PulledReader {
     this.#feed.listen(
       {
         record: (view, at, length, cpu) => {
-          const data = new Uint8Array(view.buffer, view.byteOffset + at, length).slice();
+          const data = this.#copies.copy(view, at, length);
           if (this.#isConsuming) return this.#deliver(data, cpu);
           try {
             this.#deliver(data, cpu);

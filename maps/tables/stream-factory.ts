@@ -17,6 +17,7 @@ export interface StreamFactory {
     decode: RecordDecoder<T>,
     options: EventStreamOptions,
   ): Observable<readonly T[]>;
+  counts(feed: EventFeed, options: EventStreamOptions): Observable<number>;
   losses(losses: Losses): Observable<Loss>;
   snapshots<K, V>(
     table: EntrySource<K, V>,

@@ -1,6 +1,7 @@
 import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
 import type { Edit } from "../edits.ts";
 import type { Facts, MethodCall, TableFact } from "../facts.ts";
+import { onOneLine, type Range } from "../lexer.ts";
 import { isMethod, kindHasMethod, type Method, type MethodName, methods, methodsOf } from "../methods.ts";
 import { dropCounterOf } from "./declare-maps.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
@@ -91,8 +92,8 @@ const CAST = /^\(\s*(?:const\s+)?(?:void|char|(?:__)?u8|unsigned\s+char)\s*\*\s*
  * An expression with the type of what is submitted, for `typeof` alone: the argument without casts to plain bytes.
  * An argument that calls methods itself gives no type, for its text is not lowered here.
  */
-function eventType(facts: Facts, call: MethodCall, argument: { start: number; end: number }): string {
-  let text = facts.text.slice(argument.start, argument.end).replace(/\s+/g, " ");
+function eventType(facts: Facts, call: MethodCall, argument: Range): string {
+  let text = onOneLine(facts.text, argument);
   while (CAST.test(text)) text = text.replace(CAST, "");
   const nested = facts.methodCalls.some(
     (other) => other !== call && other.start >= argument.start && other.end <= argument.end,

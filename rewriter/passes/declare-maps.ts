@@ -3,6 +3,7 @@ import { type MapKindName, mapKinds } from "../../maps/kinds.ts";
 import { type Declarator, type DeclaratorArgument, declarators, kindStrings } from "../declarators.ts";
 import type { Edit } from "../edits.ts";
 import type { TableFact } from "../facts.ts";
+import { onOneLine } from "../lexer.ts";
 import type { DeclaratorUse, NormalizedText } from "../normalize.ts";
 import type { PassDiagnostic, PassResult } from "./index.ts";
 
@@ -30,9 +31,8 @@ export function declareMaps(
       continue;
     }
     tables.set(name, { name, kind, value });
-    const breaks = "\n".repeat(text.slice(use.start, use.end).split("\n").length - 1);
     const semicolon = /^\s*;/.test(text.slice(use.end)) ? "" : ";";
-    edits.push({ kind: "replace", start: use.start, end: use.end, text: definition(declared) + semicolon + breaks });
+    edits.push({ kind: "replace", start: use.start, end: use.end, text: definition(declared) + semicolon });
   }
   return { edits, diagnostics, tables };
 }
@@ -69,8 +69,7 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
   }
   const parts: Partial<Record<DeclaratorArgument, string>> = { ...defaults };
   form.forEach((argument, index) => {
-    const range = use.arguments[index]!;
-    parts[argument] = text.slice(range.start, range.end).replace(/\s*\n\s*/g, " ");
+    parts[argument] = onOneLine(text, use.arguments[index]!);
   });
   const empty = form.find((argument) => parts[argument] === "");
   if (empty !== undefined) return problem(use, "EMPTY_ARGUMENT", `${use.macro}: the ${empty} is empty`);

@@ -21,7 +21,9 @@ export interface Import {
 export function filesBelow(...folders: readonly string[]): readonly string[] {
   return folders
     .flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) => join(folder, name)),
+      readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((name) =>
+        join(folder, name),
+      ),
     )
     .filter((path) => /\.[jt]s$/.test(path))
     .sort();
@@ -30,12 +32,22 @@ export function filesBelow(...folders: readonly string[]): readonly string[] {
 /** Everything that files import in any way: by statement, by call, or through a `require` made on the spot. */
 export function importsOf(files: readonly string[]): readonly Import[] {
   return files.flatMap((from) => {
-    const source = ts.createSourceFile(from, readFileSync(join(root, from), "utf8"), ts.ScriptTarget.Latest, true);
+    const source = ts.createSourceFile(
+      from,
+      readFileSync(join(root, from), "utf8"),
+      ts.ScriptTarget.Latest,
+      true,
+    );
     const found: Import[] = [];
     const add = (specifier: string, isType: boolean): void => {
       const isPackage = !specifier.startsWith(".");
       if (specifier.startsWith("node:")) return;
-      found.push({ from, to: isPackage ? specifier : normalize(join(dirname(from), specifier)), isPackage, isType });
+      found.push({
+        from,
+        to: isPackage ? specifier : normalize(join(dirname(from), specifier)),
+        isPackage,
+        isType,
+      });
     };
     const visit = (node: ts.Node): void => {
       if (ts.isImportDeclaration(node) && ts.isStringLiteral(node.moduleSpecifier)) {

@@ -101,7 +101,10 @@ function moduleOf(path: string): string {
 }
 
 function packageOf(specifier: string): string {
-  return specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+  return specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
 }
 
 function show({ from, to }: Import): string {
@@ -111,7 +114,9 @@ function show({ from, to }: Import): string {
 describe("layers", () => {
   test("the table's modules import only modules above them, so there are no cycles", () => {
     const wrong = modules.flatMap((module, index) =>
-      mayImport[module]!.filter((other) => !modules.slice(0, index).includes(other)).map((other) => `${module} → ${other}`),
+      mayImport[module]!.filter((other) => !modules.slice(0, index).includes(other)).map(
+        (other) => `${module} → ${other}`,
+      ),
     );
     expect(wrong).toEqual([]);
   });
@@ -135,7 +140,9 @@ describe("layers", () => {
   });
 
   test("examples know the package and nothing of its inside", () => {
-    const wrong = importsOf(filesBelow("examples")).filter(({ to }) => to !== "rxbpf" && packageOf(to) !== "rxjs");
+    const wrong = importsOf(filesBelow("examples")).filter(
+      ({ to }) => to !== "rxbpf" && packageOf(to) !== "rxjs",
+    );
     expect(wrong.map(show)).toEqual([]);
   });
 });

@@ -1,0 +1,52 @@
+import { describe, expect, test } from "vitest";
+import { type PublicName, publicNames } from "../../support/public-api.ts";
+import { bccNames } from "./bcc-names.ts";
+
+const names = publicNames();
+
+/** A member, or an option of a method, with where it is. */
+interface Spelled {
+  readonly name: string;
+  readonly where: string;
+}
+
+/** Everything below the exported names that a script spells out; constants in capitals are BCC's or the kernel's. */
+function spelledIn({ name, members }: PublicName): readonly Spelled[] {
+  return members
+    .filter((member) => !/^[A-Z\d_]+$/.test(member.name) && !member.name.startsWith("["))
+    .flatMap((member) =>
+      [member.name, ...member.options].map((word) => ({ name: word, where: `${name}.${member.name}` })),
+    );
+}
+
+const spelled = names.flatMap(spelledIn);
+
+function snakeOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+describe("public names", () => {
+  test("one with an underscore is BCC's own", () => {
+    const foreign = spelled.filter(({ name }) => name.includes("_"));
+    expect(foreign.length).toBeGreaterThan(40);
+    expect(foreign.filter(({ name }) => !bccNames.has(name))).toEqual([]);
+  });
+
+  test("all others are camelCase", () => {
+    const ours = spelled.filter(({ name }) => !name.includes("_"));
+    expect(ours.filter(({ name }) => !/^[a-z][a-zA-Z\d]*$/.test(name))).toEqual([]);
+  });
+
+  test("none is BCC's name in another spelling", () => {
+    const isRespelled = ({ name }: Spelled): boolean => /[A-Z]/.test(name) && bccNames.has(snakeOf(name));
+    expect(spelled.filter(isRespelled)).toEqual([]);
+  });
+
+  test("what a script imports begins with a capital when it is a class or a type, and with a small letter otherwise", () => {
+    const wrong = names.filter(({ name, kind }) => {
+      const isSmall = kind === "function" || kind === "constant";
+      return !(isSmall ? /^[a-z][a-zA-Z\d]*$/ : /^[A-Z][a-zA-Z\d]*$/).test(name);
+    });
+    expect(wrong.map(({ name }) => name)).toEqual([]);
+  });
+});
