@@ -33,6 +33,14 @@ const INCLUDE = /^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")/gm;
 const KERNEL = /^(?:linux|uapi|net|asm|asm-generic|bcc|bpf|generated|trace|rdma|scsi|sound|drm|media|crypto|xen|kvm|vdso|block|fs|kernel|mm|security|drivers|sys)\//;
 const KERNEL_NAMES = new Set(["vmlinux.h", "stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "string.h", "errno.h", "limits.h"]);
 
+/** Headers that user space has as well: without the kernel's inline functions, which a source may then define itself. */
+function isUserspaceHeader(name: string): boolean {
+  return USERSPACE.test(name) || KERNEL_NAMES.has(name);
+}
+
+const USERSPACE =
+  /^(?:uapi|asm|asm-generic|bcc|bpf)\/|^linux\/(?:bpf|bpf_perf_event|types|if_ether|if_packet|if_vlan|if_arp|if|ip|ipv6|in|udp|icmp|icmpv6|pkt_cls|ptrace|version|stddef|perf_event|errno|limits|socket|un|netlink|filter)\.h$/;
+
 /** Follows includes from a source and reads the user's own headers. Runs no compiler. */
 export function gatherFiles(source: Source): SourceFiles {
   const texts = new Map([[source.file, source.text]]);
@@ -76,7 +84,7 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
       const path = join(scratch, "absent", name);
       if (!path.startsWith(join(scratch, "absent"))) continue;
       mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, "");
+      writeFileSync(path, isUserspaceHeader(name) ? "" : "#include <rxbpf/inlines.h>\n");
     }
     const usesConfiguration = [...files.texts.values()].some((text) => text.includes("CONFIG_"));
     const configuration = usesConfiguration ? ["-include", join(scratch, "configuration.h")] : [];

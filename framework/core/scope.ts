@@ -57,14 +57,16 @@ export class Scope implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     const failures: unknown[] = [];
-    for (const resource of this.#resources.reverse()) {
+    // Taken away first: a resource that ends another may disown it meanwhile.
+    const resources = this.#resources;
+    this.#resources = [];
+    for (const resource of resources.reverse()) {
       try {
         resource[Symbol.dispose]();
       } catch (failure) {
         failures.push(failure);
       }
     }
-    this.#resources = [];
     if (failures.length === 1) throw failures[0];
     if (failures.length > 1) throw new AggregateError(failures, `closing ${this.#what} failed in ${failures.length} places`);
   }

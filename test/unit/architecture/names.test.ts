@@ -21,6 +21,9 @@ function spelledIn({ name, members }: PublicName): readonly Spelled[] {
 
 const spelled = names.flatMap(spelledIn);
 
+/** Options of `events()`, a method that BCC does not have: all of them are ours, also where BCC's method has a like one. */
+const OUR_OWN: readonly string[] = ["EventStreamOptions.wakeupEvents"];
+
 function snakeOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
@@ -39,7 +42,7 @@ describe("public names", () => {
 
   test("none is BCC's name in another spelling", () => {
     const isRespelled = ({ name }: Spelled): boolean => /[A-Z]/.test(name) && bccNames.has(snakeOf(name));
-    expect(spelled.filter(isRespelled)).toEqual([]);
+    expect(spelled.filter(isRespelled).map(({ where }) => where)).toEqual(OUR_OWN);
   });
 
   test("what a script imports begins with a capital when it is a class or a type, and with a small letter otherwise", () => {

@@ -26,12 +26,10 @@ function positionsOf({ diagnostics, functions, tracepoints }: ReturnType<typeof 
 function expectSane(text: string): void {
   const result = rewriteOnly(text);
   const lineCount = text.split("\n").length;
-  for (const { file, line, column } of positionsOf(result)) {
-    expect(file).toBe("t.c");
-    expect(line).toBeGreaterThan(0);
-    expect(line).toBeLessThanOrEqual(lineCount + 1);
-    expect(column).toBeGreaterThan(0);
-  }
+  const astray = positionsOf(result).find(
+    ({ file, line, column }) => file !== "t.c" || line < 1 || line > lineCount + 1 || column < 1,
+  );
+  expect(astray).toBeUndefined();
   // Whatever a source says, its lines stay where they are.
   expect(result.text.split("\n").length).toBeGreaterThanOrEqual(lineCount + 1);
 }
@@ -96,7 +94,7 @@ test("the whole path refuses damaged sources with an error of ours", () => {
 });
 
 describe("sources that invite slowness end soon", () => {
-  const many = 60_000;
+  const many = 40_000;
   test.each([
     ["calls that never close", "f(".repeat(many)],
     ["calls within calls", `int f(void) { return ${"g(".repeat(2000)}1${")".repeat(2000)}; }`],

@@ -1,0 +1,1 @@
+#include <rxbpf/sock-members.h>
