@@ -13,11 +13,22 @@ export default defineConfig({
       { resolve, test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 20_000 } },
       {
         resolve,
-        test: { name: "kernel", include: ["test/kernel/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 30_000, ...oneAtATime },
+        test: {
+          name: "kernel",
+          include: ["test/kernel/**/*.test.ts"],
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          ...oneAtATime,
+        },
       },
       {
         resolve,
-        test: { name: "examples", include: ["test/examples/**/*.test.ts"], testTimeout: 60_000, ...oneAtATime },
+        test: {
+          name: "examples",
+          include: ["test/examples/**/*.test.ts"],
+          testTimeout: 60_000,
+          ...oneAtATime,
+        },
       },
     ],
   },

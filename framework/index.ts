@@ -1,3 +1,21 @@
+export {
+  type AnyTable,
+  type Change,
+  type EventStreamOptions,
+  EventTable,
+  type HistogramOptions,
+  IndexedTable,
+  type IterableStream,
+  type IterateOptions,
+  iterate,
+  KeyedTable,
+  type Loss,
+  type PerfBufferOptions,
+  ProgramTable,
+  QueueTable,
+  Table,
+} from "../maps/index.ts";
+export type { Variable } from "../maps/tables/variable.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
@@ -20,23 +38,5 @@ export {
   UsageError,
   VerifierError,
 } from "./core/errors.ts";
-export {
-  type AnyTable,
-  type Change,
-  EventTable,
-  type EventStreamOptions,
-  type HistogramOptions,
-  IndexedTable,
-  iterate,
-  type IterableStream,
-  type IterateOptions,
-  KeyedTable,
-  type Loss,
-  type PerfBufferOptions,
-  ProgramTable,
-  QueueTable,
-  Table,
-} from "../maps/index.ts";
-export type { Variable } from "../maps/tables/variable.ts";
 export type { Link, SocketLink } from "./runtime/types.ts";
 export type { RuntimeChoice } from "./runtimes.ts";

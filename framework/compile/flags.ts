@@ -29,7 +29,13 @@ export const targetFlags: readonly string[] = [
  * Arguments of the compiling run. CPU v3 (5.1) has 32-bit jumps; its atomics with results need 5.12 and are only used
  * where the source asks for one.
  */
-export const compileFlags: readonly string[] = ["-O2", "-g", "-mcpu=v3", "-fno-jump-tables", "-fno-asynchronous-unwind-tables"];
+export const compileFlags: readonly string[] = [
+  "-O2",
+  "-g",
+  "-mcpu=v3",
+  "-fno-jump-tables",
+  "-fno-asynchronous-unwind-tables",
+];
 
 /** Names of the machine that sources test, by Node's name for it. */
 const archMacros: Readonly<Record<string, readonly string[]>> = {

@@ -319,7 +319,12 @@ class Emitter {
   #skipQualifiers(id: number): number {
     for (let at = id; ; ) {
       const type = this.#btf.type(at);
-      if (type.kind !== "const" && type.kind !== "volatile" && type.kind !== "restrict" && type.kind !== "type_tag") {
+      if (
+        type.kind !== "const" &&
+        type.kind !== "volatile" &&
+        type.kind !== "restrict" &&
+        type.kind !== "type_tag"
+      ) {
         return at;
       }
       at = type.type;
@@ -343,7 +348,8 @@ class Emitter {
         bit += size * 8;
       } else {
         const unit = size * 8;
-        if (Math.floor(bit / unit) !== Math.floor((bit + member.bitSize - 1) / unit)) bit = roundUp(bit, unit);
+        if (Math.floor(bit / unit) !== Math.floor((bit + member.bitSize - 1) / unit))
+          bit = roundUp(bit, unit);
         if (bit !== member.bitOffset) return false;
         bit += member.bitSize;
       }

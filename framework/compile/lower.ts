@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Btf } from "../object/btf.ts";
 import { declareHelper, helpers } from "../isa/helpers.ts";
+import type { Btf } from "../object/btf.ts";
 import { type Clang, type ClangOutput, OWN_TEXT, type PositionOf, runClang } from "./clang.ts";
 import type { CompileEnvironment } from "./environment.ts";
 import { compileFlags, loweringDefinitions, targetFlags } from "./flags.ts";
-import { type TypeRequest, kernelTypes } from "./kernel-types.ts";
+import { kernelTypes, type TypeRequest } from "./kernel-types.ts";
 import { headersFolder } from "./preprocess.ts";
 
 /** Lowered C, and what it needs declared. */

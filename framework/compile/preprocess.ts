@@ -30,8 +30,18 @@ export interface SourceFiles {
 const INCLUDE = /^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")/gm;
 
 /** Folders whose headers the kernel's types stand in for. */
-const KERNEL = /^(?:linux|uapi|net|asm|asm-generic|bcc|bpf|generated|trace|rdma|scsi|sound|drm|media|crypto|xen|kvm|vdso|block|fs|kernel|mm|security|drivers|sys)\//;
-const KERNEL_NAMES = new Set(["vmlinux.h", "stdint.h", "stddef.h", "stdbool.h", "stdarg.h", "string.h", "errno.h", "limits.h"]);
+const KERNEL =
+  /^(?:linux|uapi|net|asm|asm-generic|bcc|bpf|generated|trace|rdma|scsi|sound|drm|media|crypto|xen|kvm|vdso|block|fs|kernel|mm|security|drivers|sys)\//;
+const KERNEL_NAMES = new Set([
+  "vmlinux.h",
+  "stdint.h",
+  "stddef.h",
+  "stdbool.h",
+  "stdarg.h",
+  "string.h",
+  "errno.h",
+  "limits.h",
+]);
 
 /** Headers that user space has as well: without the kernel's inline functions, which a source may then define itself. */
 function isUserspaceHeader(name: string): boolean {
@@ -67,7 +77,11 @@ export function gatherFiles(source: Source): SourceFiles {
 
 function includeFolders(cflags: readonly string[]): readonly string[] {
   return cflags.flatMap((flag, index) =>
-    flag === "-I" ? [resolve(cflags[index + 1] ?? ".")] : flag.startsWith("-I") ? [resolve(flag.slice(2))] : [],
+    flag === "-I"
+      ? [resolve(cflags[index + 1] ?? ".")]
+      : flag.startsWith("-I")
+        ? [resolve(flag.slice(2))]
+        : [],
   );
 }
 
@@ -88,7 +102,8 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
     }
     const usesConfiguration = [...files.texts.values()].some((text) => text.includes("CONFIG_"));
     const configuration = usesConfiguration ? ["-include", join(scratch, "configuration.h")] : [];
-    if (usesConfiguration) writeFileSync(join(scratch, "configuration.h"), configurationText(kernel.configuration()));
+    if (usesConfiguration)
+      writeFileSync(join(scratch, "configuration.h"), configurationText(kernel.configuration()));
     const args = [
       ...targetFlags,
       "-E",

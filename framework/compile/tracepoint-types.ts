@@ -76,6 +76,7 @@ function arrayMember(type: string, name: string, size: number, signed: boolean):
 
 /** A pointer type that needs no other declaration: a pointer to a plain word type stays, the rest point to void. */
 function pointerType(type: string): string {
-  const plain = /^(?:const )?(?:char|void|int|unsigned int|long|unsigned long|struct \w+)(?: \*|\*|\*const| )*\*$/;
+  const plain =
+    /^(?:const )?(?:char|void|int|unsigned int|long|unsigned long|struct \w+)(?: \*|\*|\*const| )*\*$/;
   return plain.test(type) ? `${type} ` : "const void *";
 }

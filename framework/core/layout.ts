@@ -25,7 +25,13 @@ function integer(bits: 8 | 16 | 32, signed: boolean): Codec<number> {
   const size = bits / 8;
   const least = signed ? -(2 ** (bits - 1)) : 0;
   const most = signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
-  const method = `${signed ? "Int" : "Uint"}${bits}` as "Int8" | "Uint8" | "Int16" | "Uint16" | "Int32" | "Uint32";
+  const method = `${signed ? "Int" : "Uint"}${bits}` as
+    | "Int8"
+    | "Uint8"
+    | "Int16"
+    | "Uint16"
+    | "Int32"
+    | "Uint32";
   return {
     size,
     align: size,

@@ -68,7 +68,8 @@ export class Scope implements Disposable {
       }
     }
     if (failures.length === 1) throw failures[0];
-    if (failures.length > 1) throw new AggregateError(failures, `closing ${this.#what} failed in ${failures.length} places`);
+    if (failures.length > 1)
+      throw new AggregateError(failures, `closing ${this.#what} failed in ${failures.length} places`);
   }
 }
 

@@ -10,7 +10,7 @@ export function missingPrivilege(doing: string, capability: string, cause: unkno
   return new PermissionError(`${doing} needs ${capability}`, {
     hint:
       process.geteuid?.() === 0
-        ? 'this root user lacks the capability (a container?), or the kernel is locked down'
+        ? "this root user lacks the capability (a container?), or the kernel is locked down"
         : 'run as root, or "setcap cap_bpf,cap_perfmon,cap_net_admin+ep" on node',
     cause,
   });

@@ -43,7 +43,11 @@ export class BtfStrings {
     const offsets: number[] = [];
     // Strings of split BTF begin without the empty one.
     if (this.#characters.startsWith(needle)) offsets.push(0);
-    for (let at = this.#characters.indexOf(`\0${needle}`); at >= 0; at = this.#characters.indexOf(`\0${needle}`, at + 1)) {
+    for (
+      let at = this.#characters.indexOf(`\0${needle}`);
+      at >= 0;
+      at = this.#characters.indexOf(`\0${needle}`, at + 1)
+    ) {
       offsets.push(at + 1);
     }
     return offsets;

@@ -24,6 +24,7 @@ export interface ProgramKind {
 const none = { attachType: 0, sections: [], prefix: null, hook: null } as const;
 
 /** Numbers as in include/uapi/linux/bpf.h; section names as in libbpf's documentation of program types. */
+// biome-ignore format: a table reads best with one row per line
 export const programKinds = {
   socket_filter: { ...none, type: 1, sections: ["socket+"], hook: "socket_filter", context: "struct __sk_buff", since: "3.19" },
   kprobe: { ...none, type: 2, sections: ["kprobe+", "ksyscall+"], prefix: "kprobe__", hook: "kprobe", context: "struct pt_regs", since: "4.1" },
@@ -83,12 +84,10 @@ export function roleOfSection(section: string): ProgramRole | null {
 /** What stands behind the slash ("" without one), or null when the section is not of this pattern. */
 function matchSection(section: string, pattern: string): string | null {
   const last = pattern.at(-1);
-  const base = last === "+" || last === "/" ? pattern.slice(0, -1) : pattern;
+  if (last !== "+" && last !== "/") return section === pattern ? "" : null;
+  const base = pattern.slice(0, -1);
   if (section === base) return last === "/" ? null : "";
-  if (last === pattern.at(-1) && (last === "+" || last === "/") && section.startsWith(`${base}/`)) {
-    return section.slice(base.length + 1);
-  }
-  return null;
+  return section.startsWith(`${base}/`) ? section.slice(base.length + 1) : null;
 }
 
 /**

@@ -114,13 +114,15 @@ function everyPeriod<K, V, T>(
     const look = start();
     subscriber.add(table.onClose(() => subscriber.complete()));
     subscriber.add(
-      rx().timer(0, periodMs, options.scheduler).subscribe(() => {
-        try {
-          look((item) => subscriber.next(item));
-        } catch (error) {
-          subscriber.error(error);
-        }
-      }),
+      rx()
+        .timer(0, periodMs, options.scheduler)
+        .subscribe(() => {
+          try {
+            look((item) => subscriber.next(item));
+          } catch (error) {
+            subscriber.error(error);
+          }
+        }),
     );
   });
   return until(stream, options.signal);

@@ -147,9 +147,9 @@ function findings(): readonly Finding[] {
     if (text !== undefined) messages.set(code.text, (messages.get(code.text) ?? new Set()).add(text));
   };
   const visit = (node: ts.Node): void => {
-    if (ts.isObjectLiteralExpression(node)) add(valueOf(node, "code"), valueOf(node, "message"));
+    if (ts.isObjectLiteralExpression(node)) add(initializerOf(node, "code"), initializerOf(node, "message"));
     if (ts.isCallExpression(node))
-      node.arguments.forEach((argument, at) => add(argument, node.arguments[at + 1]));
+      for (const [at, argument] of node.arguments.entries()) add(argument, node.arguments[at + 1]);
     ts.forEachChild(node, visit);
   };
   const files = readdirSync(join(root, "rewriter"), { recursive: true, encoding: "utf8" })
@@ -161,7 +161,7 @@ function findings(): readonly Finding[] {
     .sort((a, b) => (a.code < b.code ? -1 : 1));
 }
 
-function valueOf(node: ts.ObjectLiteralExpression, name: string): ts.Expression | undefined {
+function initializerOf(node: ts.ObjectLiteralExpression, name: string): ts.Expression | undefined {
   const found = node.properties.find((property) => property.name?.getText() === name);
   return found !== undefined && ts.isPropertyAssignment(found) ? found.initializer : undefined;
 }
