@@ -17,6 +17,7 @@ export {
 } from "../maps/index.ts";
 export type { Variable } from "../maps/tables/variable.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
+export { DEBUG_PREPROCESSOR } from "./bcc/constants.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
 export {

@@ -72,6 +72,8 @@ export interface Facts {
   readonly normalized: NormalizedText;
   /** The tree of the normalized text. */
   readonly root: SyntaxNode;
+  /** What nests so deep that nothing is known of its parts, or null. */
+  readonly tooDeep: Range | null;
   readonly functions: readonly FunctionFact[];
   readonly prototypes: readonly Prototype[];
   readonly methodCalls: readonly MethodCall[];
@@ -115,7 +117,7 @@ const NODES = [
 /** Parses preprocessed text and collects what the passes need. */
 export function collectFacts(text: string): Facts {
   const normalized = normalize(text);
-  const root = parseC(normalized.text);
+  const { root, tooDeep } = parseC(normalized.text);
   const walk = new Walk(normalized);
   for (const node of root.descendantsOfType(NODES)) walk.visit(node);
   const { prototypes, fileNames, tags } = walk;
@@ -134,6 +136,7 @@ export function collectFacts(text: string): Facts {
     text,
     normalized,
     root,
+    tooDeep: tooDeep === undefined ? null : rangeOf(tooDeep),
     functions,
     prototypes,
     methodCalls,

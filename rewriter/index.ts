@@ -5,6 +5,7 @@ import { applyEdits, type EditedText } from "./edits.ts";
 import { collectFacts, type Facts, type FunctionFact, type TableFact } from "./facts.ts";
 import { type PassDiagnostic, passes } from "./passes/index.ts";
 import { declareMaps } from "./passes/declare-maps.ts";
+import { MOST_LEVELS } from "./parser.ts";
 import { SourceText } from "./source-text.ts";
 
 export type { TableFact } from "./facts.ts";
@@ -68,8 +69,7 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
   const declared = declareMaps(text, facts.normalized);
   const input = { facts, tables: declared.tables, kernelTypes };
   const results = [declared, ...passes.map((pass) => pass(input))];
-  const diagnostics = results
-    .flatMap((result) => result.diagnostics)
+  const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
     .sort((a, b) => a.start - b.start)
     .map((finding) => locate(source, finding));
   const edited = applyEdits(text, results.flatMap((result) => result.edits));
@@ -85,6 +85,12 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
     diagnostics,
     positionOf: positionFinder(source, edited),
   };
+}
+
+function nesting({ tooDeep }: Facts): readonly PassDiagnostic[] {
+  if (tooDeep === null) return [];
+  const message = `this nests more than ${MOST_LEVELS} levels deep`;
+  return [{ ...tooDeep, severity: "error", code: "TOO_DEEP", message, hint: "name parts of it" }];
 }
 
 function locate(source: SourceText, { start, severity, code, message, hint }: PassDiagnostic): SourceDiagnostic {

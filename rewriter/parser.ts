@@ -5,12 +5,21 @@ type Parser = import("tree-sitter");
 
 let parser: Parser | undefined;
 
+/** A parsed text. */
+export interface SyntaxTree {
+  readonly root: SyntaxNode;
+  /** The first node that nests so deep that its parts were left out; undefined in every sensible source. */
+  readonly tooDeep: SyntaxNode | undefined;
+}
+
 /**
- * Parses C text. The native parser loads on first use, so a cached object never pays for it.
- *
- * @returns the root of a tree whose offsets are UTF-16 units
+ * Levels that a tree may have: what walks it may call itself for each. Compilers stop at 256 brackets; a chain of
+ * operators or of else-ifs takes a level or two for each link.
  */
-export function parseC(text: string): SyntaxNode {
+export const MOST_LEVELS = 1000;
+
+/** Parses C text; offsets are UTF-16 units. The native parser loads on first use, so a cached object never pays for it. */
+export function parseC(text: string): SyntaxTree {
   if (parser === undefined) {
     const require = createRequire(import.meta.url);
     const ParserClass = require("tree-sitter") as new () => Parser;
@@ -20,7 +29,7 @@ export function parseC(text: string): SyntaxNode {
   }
   // The parser reads strings through a buffer of this many bytes and fails on longer ones.
   const tree = parser.parse(text, undefined, { bufferSize: Math.max(32 * 1024, text.length * 2 + 2) });
-  return new TreeCopy(tree, text).root;
+  return new TreeCopy(tree, text);
 }
 
 /**
@@ -113,9 +122,10 @@ const types = new Map<number, SyntaxType>();
 const fields = new Map<number, string | null>([[0, null]]);
 
 /** Copies a tree in one walk. A node's ends are those of its outermost tokens, so only tokens are asked for theirs. */
-class TreeCopy {
+class TreeCopy implements SyntaxTree {
   /** Every node at its id. */
   readonly nodes: SyntaxNode[] = [];
+  tooDeep: SyntaxNode | undefined;
   readonly source: string;
   readonly #cursor: TreeCursor;
   /** Tokens that the parser put in by itself are empty, so only in a faultless tree the text of a token says its end. */
@@ -135,12 +145,14 @@ class TreeCopy {
   #copyInto(root: SyntaxNode): void {
     const cursor = this.#cursor;
     let parent = root;
+    let level = 1;
     if (!cursor.gotoFirstChild()) return;
     for (;;) {
       const type = this.#type();
       const node = type.isBound ? undefined : this.#addChild(parent, type);
-      if (node !== undefined && !type.isToken && cursor.gotoFirstChild()) {
+      if (node !== undefined && !type.isToken && this.#mayDescend(node, level) && cursor.gotoFirstChild()) {
         parent = node;
+        level++;
         continue;
       }
       const start = cursor.startIndex;
@@ -152,8 +164,15 @@ class TreeCopy {
         if (parent === root) return;
         cursor.gotoParent();
         parent = parent.parent!;
+        level--;
       }
     }
+  }
+
+  #mayDescend(node: SyntaxNode, level: number): boolean {
+    if (level < MOST_LEVELS) return true;
+    this.tooDeep ??= node;
+    return false;
   }
 
   #addChild(parent: SyntaxNode, type: SyntaxType): SyntaxNode {

@@ -4,7 +4,8 @@ import type { Observable } from "rxjs";
 import { type AnyTable, BufferGroup, openTable, select, traceLines } from "../../maps/index.ts";
 import { findVariable, type Variable, variablesOf } from "../../maps/tables/variable.ts";
 import { dropCounterOf } from "../../rewriter/index.ts";
-import type { Source } from "../compile/preprocess.ts";
+import type { CompileEnvironment } from "../compile/environment.ts";
+import { gatherFiles, type Source } from "../compile/preprocess.ts";
 import { didYouMean, nearestNames } from "../core/diagnostics.ts";
 import { UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
 import { Scope } from "../core/scope.ts";
@@ -14,9 +15,9 @@ import type { AttachTarget } from "../programs/targets.ts";
 import type { Link, Program, RawMap, SocketLink } from "../runtime/types.ts";
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
-import { BpfConstants, kindOfType } from "./constants.ts";
+import { BpfConstants, DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
 import { checkOptions, type OptionType } from "./options.ts";
-import { atUsersLine, type Built, buildObject } from "./pipeline.ts";
+import { atUsersLine, type Built, buildObject, lower } from "./pipeline.ts";
 import { syscallOf } from "./syscalls.ts";
 import { lineFormat, parseTraceLine, type TraceFields, type TraceLine, TracePipe, traceFields } from "./trace.ts";
 
@@ -27,6 +28,8 @@ export interface BpfOptions {
   readonly src_file?: string;
   /** Compiler arguments: -D, -U and -I. */
   readonly cflags?: readonly string[];
+  /** DEBUG_PREPROCESSOR prints the lowered C to stderr; BCC's other flags have no meaning here. */
+  readonly debug?: number;
   readonly runtime?: RuntimeChoice;
 }
 
@@ -34,6 +37,7 @@ const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   text: "string?",
   src_file: "string?",
   cflags: "strings?",
+  debug: "number?",
   runtime: "string?",
 };
 
@@ -87,6 +91,7 @@ export class BPF extends BpfConstants implements Disposable {
       this.#scope.defer(() => closing.abort());
       const openLines = () => traceLines(() => this.#host.runtime.openTrace(), { signal: closing.signal });
       this.#trace = this.#scope.own(new TracePipe(openLines));
+      if (options.debug !== undefined) printLowered(options.debug, this.#source, this.#host.environment);
       this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
       for (const spec of this.#built.object.maps) {
         this.#maps.set(spec.name, this.#scope.own(this.#host.runtime.createMap(spec)));
@@ -387,6 +392,15 @@ export class BPF extends BpfConstants implements Disposable {
       buffers: { perf: this.#perfBuffers, ring: this.#ringBuffers },
     });
   }
+}
+
+function printLowered(debug: number, source: Source, environment: CompileEnvironment): void {
+  if ((debug & ~DEBUG_PREPROCESSOR) !== 0) {
+    throw new UnsupportedError(`BPF: "debug" takes DEBUG_PREPROCESSOR, not ${debug}`, {
+      hint: "a rejected program's whole verifier log is in the error's `log`",
+    });
+  }
+  if (debug !== 0) process.stderr.write(lower(source, gatherFiles(source), environment).text);
 }
 
 async function poll(method: string, group: BufferGroup, timeout: number | WaitOptions): Promise<number> {

@@ -48,3 +48,6 @@ export function kindOfType(type: number): ProgramKindName {
   }
   return kind;
 }
+
+/** BCC's `debug` flag for printing what the compiler is given: the lowered C. */
+export const DEBUG_PREPROCESSOR = 0x4;

@@ -5,7 +5,7 @@ import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.
 import { findClang } from "../compile/clang.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
 import { compileLowered } from "../compile/lower.ts";
-import { gatherFiles, headersFolder, preprocess, type Source, type SourceFiles } from "../compile/preprocess.ts";
+import { AFTER_SOURCE, gatherFiles, headersFolder, preprocess, type Source, type SourceFiles } from "../compile/preprocess.ts";
 import { tracepointStruct } from "../compile/tracepoint-types.ts";
 import { didYouMean, formatDiagnostic, formatDiagnostics, linesOf, nearestNames } from "../core/diagnostics.ts";
 import { CompileError, RewriteError, type SourceDiagnostic, type SourcePosition, VerifierError } from "../core/errors.ts";
@@ -102,7 +102,7 @@ function headersIdentity(): string {
 /** Preprocesses and rewrites. @throws RewriteError with every error found */
 export function lower(source: Source, files: SourceFiles, environment: CompileEnvironment): RewriteResult {
   const show = linesOf(files.texts);
-  const text = atSource(files, () => preprocess(findClang(), source, files, environment));
+  const text = atSource(source, files, () => preprocess(findClang(), source, files, environment));
   const result = rewrite({ text, originals: files.texts, kernelTypes: () => environment.types() });
   const findings = [...result.diagnostics, ...missingTracepoints(result, environment)];
   const errors = findings.filter((finding) => finding.severity === "error");
@@ -125,7 +125,7 @@ function compile(
     ...lowered.mentions,
     tags: new Set([...lowered.mentions.tags].filter((tag) => !tag.startsWith("tracepoint__"))),
   };
-  return atSource(files, () => {
+  return atSource(source, files, () => {
     const { stdout } = compileLowered(
       findClang(),
       { text: lowered.text, request, tracepointStructs: structs },
@@ -136,14 +136,26 @@ function compile(
 }
 
 /** Shows a compiler's findings under the user's lines. */
-function atSource<T>(files: SourceFiles, run: () => T): T {
+function atSource<T>(source: Source, files: SourceFiles, run: () => T): T {
   try {
     return run();
   } catch (error) {
     if (!(error instanceof CompileError) || error.diagnostics.length === 0) throw error;
-    const shown = error.diagnostics.filter((finding) => finding.severity === "error");
-    throw new CompileError(formatDiagnostics(shown, linesOf(files.texts)), error, { cause: error });
+    const { command, stderr } = error;
+    const diagnostics = atEnd(source, error.diagnostics);
+    const shown = diagnostics.filter((finding) => finding.severity === "error");
+    const message = formatDiagnostics(shown, linesOf(files.texts));
+    throw new CompileError(message, { diagnostics, command, stderr }, { cause: error });
   }
+}
+
+/** A bracket or quote that a source leaves open is missed in the text behind it; it is shown at the source's end. */
+function atEnd(source: Source, findings: readonly SourceDiagnostic[]): readonly SourceDiagnostic[] {
+  const lines = source.text.trimEnd().split("\n");
+  const end = { file: source.file, line: lines.length, column: lines.at(-1)!.length + 1 };
+  const own = findings.filter(({ file }) => file !== AFTER_SOURCE);
+  const missing = findings.filter(({ file, message }) => file === AFTER_SOURCE && message.startsWith("expected "));
+  return [...own, ...missing.map((finding) => ({ ...finding, ...end }))];
 }
 
 function missingTracepoints(result: RewriteResult, environment: CompileEnvironment): readonly SourceDiagnostic[] {

@@ -144,7 +144,8 @@ const FINDING = /^(.+?):(\d+):(\d+): (fatal error|error|warning|note): (.*)$/;
 
 function parseDiagnostics(stderr: string, positionOf: PositionOf): readonly SourceDiagnostic[] {
   const diagnostics: SourceDiagnostic[] = [];
-  for (const line of stderr.split("\n")) {
+  // The back end repeats a finding for each instruction that it concerns.
+  for (const line of new Set(stderr.split("\n"))) {
     const match = FINDING.exec(line);
     if (match === null || match[1] === OWN_TEXT) continue;
     const [, file, row, column, severity, message] = match as unknown as [

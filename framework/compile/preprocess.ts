@@ -125,13 +125,16 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
       "-",
     ];
     // A line without end would join the marker that follows it.
-    const input = `# 1 ${JSON.stringify(source.file)}\n${source.text}\n# 1 "<licence>"\n${LICENCE}`;
+    const input = `# 1 ${JSON.stringify(source.file)}\n${source.text}\n# 1 "${AFTER_SOURCE}"\n${LICENCE}`;
     const positionOf = (file: string, line: number, column: number) => ({ file, line, column });
     return runClang(clang, args, input, positionOf).stdout.toString();
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
+
+/** What line markers call the text behind the user's: nobody can look at it. */
+export const AFTER_SOURCE = "<licence>";
 
 /** BCC takes the licence as the words of a macro. */
 const LICENCE = `#ifdef BPF_LICENSE

@@ -150,11 +150,13 @@ export class KernelMap implements RawMap {
   #refusedUpdate(key: Uint8Array, errno: string): MapError {
     const { name, maxEntries, kind } = this.spec;
     const cause = new SyscallError("bpf(BPF_MAP_UPDATE_ELEM)", errno);
-    const fail = (code: MapErrorCode, message: string): MapError => new MapError(code, message, { cause });
+    const fail = (code: MapErrorCode, message: string, hint?: string): MapError =>
+      new MapError(code, message, { hint, cause });
     switch (errno) {
       case "E2BIG":
         if (mapKinds[kind].table === "keyed" || mapKinds[kind].table === "queue") {
-          return fail("MAP_FULL", `table "${name}" is full (${maxEntries} entries)`);
+          const hint = 'declare it with more entries, take some out, or let it drop old ones: BPF_TABLE("lru_hash", ...)';
+          return fail("MAP_FULL", `table "${name}" is full (${maxEntries} entries)`, hint);
         }
         return fail("MAP_FULL", `table "${name}" has no index ${indexOf(key)}: it has ${maxEntries} entries`);
       case "EEXIST":
@@ -172,6 +174,13 @@ export class KernelMap implements RawMap {
     const doing = operationNames[command] ?? "use";
     if (errno === "EPERM") {
       return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": it is read-only`, { cause });
+    }
+    if (kind === "prog_array" && (errno === "EBADF" || errno === "EINVAL")) {
+      const why = errno === "EBADF" ? "the value is no open program" : "the program does not go with the others";
+      return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why} (${errno})`, {
+        hint: "a slot takes what load_func gives; all programs of a table, and those that call it, are of one type",
+        cause,
+      });
     }
     const cannot = errno === "EINVAL" || errno === "ENOTSUPP" || errno === "EOPNOTSUPP";
     const why = cannot ? `the kernel does not allow it for ${kind} maps (${errno})` : errno;

@@ -10,7 +10,7 @@ import { kernelRelease, kernelVersion } from "../sys/proc.ts";
 const TRAILER = /^(processed \d+ insns|verification time |stack depth |max_states|peak_states|mark_read)/;
 /** An instruction, a jump to one, a source line, a state of registers or a step of the search for one. */
 const STEP =
-  /^(\d+: |from \d+ to |;|mark_precise:|(R\d+|fp-\d+)(_\w+)?=|caller:|callee:|returning from callee|func#)/;
+  /^(\d+: |from \d+ to |;|mark_precise:|(R\d+|fp-\d+)(_\w+)?=|caller:|callee:|cur state:|old state:|returning from callee|func#)/;
 
 /** The verifier's words, on this and older kernels, and what to do about each. First match wins. */
 const HINTS: readonly (readonly [RegExp, (match: RegExpExecArray) => string])[] = [

@@ -67,11 +67,18 @@ export abstract class Table {
     } catch (error) {
       if (!(error instanceof LayoutError)) throw error;
       throw new LayoutError(`${role} of "${this.name}": ${error.message}`, {
-        hint: error.hint,
+        hint: error.hint ?? this.#typeHint(role),
         cause: error,
       });
     }
     return into.bytes;
+  }
+
+  #typeHint(role: "key" | "value"): string | undefined {
+    const { btf, keyType, valueType } = this.#raw.spec;
+    const type = role === "key" ? keyType : valueType;
+    if (btf === null || type === 0) return undefined;
+    return `in C the ${role} is of type ${btf.describe(type)}; numbers of 64 bits are bigints here, smaller ones numbers`;
   }
 }
 

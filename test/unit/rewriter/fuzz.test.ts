@@ -97,7 +97,13 @@ describe("sources that invite slowness end soon", () => {
   const many = 40_000;
   test.each([
     ["calls that never close", "f(".repeat(many)],
-    ["calls within calls", `int f(void) { return ${"g(".repeat(2000)}1${")".repeat(2000)}; }`],
+    ["calls within calls", `int f(void) { return ${"g(".repeat(many)}1${")".repeat(many)}; }`],
+    ["brackets within brackets", `int f(void) { return ${"(".repeat(many)}1${")".repeat(many)}; }`],
+    ["blocks within blocks", `int f(void) ${"{".repeat(many)}${"}".repeat(many)}`],
+    ["reads through many pointers", `int f(struct pt_regs *c, struct s *p) { return ${"p->".repeat(many)}x; }`],
+    ["a sum of many terms", `int f(void) { return ${"1 + ".repeat(many)}1; }`],
+    ["casts of casts", `int f(void) { return ${"(int)".repeat(many)}1; }`],
+    ["a declarator of many stars", `int ${"*".repeat(many)}x;`],
     ["brackets that never close", "{[(".repeat(many)],
     ["closing brackets", ")]}".repeat(many)],
     ["tables that never close", "BPF_HASH(a, ".repeat(many)],

@@ -1,0 +1,80 @@
+/**
+ * Each module and the modules it may import, from the floor up: only ones that stand above it here. A module is a
+ * folder, or a file that stands alone.
+ */
+export const mayImport: Readonly<Record<string, readonly string[]>> = {
+  "framework/core": [],
+  "framework/uapi": ["framework/core"],
+  "framework/isa": ["framework/core"],
+  "framework/programs": ["framework/core"],
+  "maps/kinds.ts": [],
+  "maps/histogram.ts": ["framework/core"],
+  "framework/object": ["framework/core", "framework/isa", "framework/programs", "maps/kinds.ts"],
+  rewriter: ["framework/core", "framework/object", "framework/programs", "maps/kinds.ts"],
+  // The declarations of helpers that a source calls are written from the helper table.
+  "framework/compile": ["framework/core", "framework/isa", "framework/object"],
+  "framework/runtime": ["framework/object", "framework/programs", "maps/kinds.ts"],
+  "framework/sys": ["framework/core", "framework/uapi"],
+  "maps/codecs": ["framework/core", "framework/object"],
+  "framework/kernel": [
+    "framework/core",
+    "framework/uapi",
+    "framework/isa",
+    "framework/object",
+    "framework/programs",
+    "framework/runtime",
+    "framework/sys",
+    "maps/kinds.ts",
+  ],
+  // Global variables are found in the types of a data section.
+  "maps/tables": [
+    "framework/core",
+    "framework/object",
+    "framework/runtime",
+    "maps/codecs",
+    "maps/histogram.ts",
+    "maps/kinds.ts",
+  ],
+  "maps/streams": ["framework/core", "framework/runtime", "maps/codecs", "maps/tables"],
+  "maps/index.ts": [
+    "framework/runtime",
+    "maps/codecs",
+    "maps/histogram.ts",
+    "maps/kinds.ts",
+    "maps/streams",
+    "maps/tables",
+  ],
+  // A runtime comes with the kernel that sources for it are compiled for.
+  "framework/runtimes.ts": ["framework/core", "framework/compile", "framework/kernel", "framework/runtime"],
+  "framework/bcc": [
+    "framework/core",
+    "framework/compile",
+    "framework/object",
+    "framework/programs",
+    "framework/runtime",
+    "framework/runtimes.ts",
+    "maps/index.ts",
+    "maps/kinds.ts",
+    "maps/tables",
+    "rewriter",
+  ],
+  "framework/index.ts": [
+    "framework/bcc",
+    "framework/core",
+    "framework/runtime",
+    "framework/runtimes.ts",
+    "maps/index.ts",
+    "maps/tables",
+  ],
+  "framework/cli": [
+    "framework/bcc",
+    "framework/compile",
+    "framework/core",
+    "framework/index.ts",
+    "framework/isa",
+    "framework/object",
+    "framework/programs",
+    "framework/runtimes.ts",
+    "rewriter",
+  ],
+};
