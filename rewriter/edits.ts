@@ -1,4 +1,11 @@
 import { ObjectError } from "../framework/core/errors.ts";
+import type { Range } from "./lexer.ts";
+
+/**
+ * New text: words, and stretches of the original that are repeated there on one line, as they were written. What a
+ * compiler finds in a stretch leads back to where it was written.
+ */
+export type NewText = string | readonly (string | Range)[];
 
 /**
  * A change to a text, against its original offsets: UTF-16 units, end exclusive. Line breaks and line markers in what
@@ -6,7 +13,7 @@ import { ObjectError } from "../framework/core/errors.ts";
  */
 export type Edit =
   | { readonly kind: "wrap"; readonly start: number; readonly end: number; readonly before: string; readonly after: string }
-  | { readonly kind: "replace"; readonly start: number; readonly end: number; readonly text: string };
+  | { readonly kind: "replace"; readonly start: number; readonly end: number; readonly text: NewText };
 
 /** A text after edits, and how its offsets lead back. */
 export interface EditedText {
@@ -19,7 +26,7 @@ export interface EditedText {
 interface Piece {
   readonly at: number;
   readonly end: number;
-  readonly text: string;
+  readonly text: NewText;
   /** Closing texts come before replacements and opening texts at the same place. */
   readonly rank: number;
   /** Orders pieces of one rank. */
@@ -64,7 +71,16 @@ export function applyEdits(original: string, edits: readonly Edit[]): EditedText
       throw new ObjectError(`edits overlap at offset ${piece.at}: ${JSON.stringify(original.slice(piece.at, done))}`);
     }
     push(original.slice(done, piece.at), done, true);
-    push(piece.text + linesOf(original.slice(piece.at, piece.end)), piece.at, false);
+    for (const part of typeof piece.text === "string" ? [piece.text] : piece.text) {
+      if (typeof part === "string") push(part, piece.at, false);
+      else {
+        for (const line of linesIn(original, part)) {
+          if (line.start > part.start) push(" ", line.start, false);
+          push(original.slice(line.start, line.end), line.start, true);
+        }
+      }
+    }
+    push(linesOf(original.slice(piece.at, piece.end)), piece.at, false);
     done = piece.end;
   }
   push(original.slice(done), done, true);
@@ -90,4 +106,19 @@ function linesOf(text: string): string {
   if (!text.includes("\n")) return "";
   const [, ...later] = text.split("\n");
   return later.map((line) => (line.startsWith("#") ? `\n${line}` : "\n")).join("");
+}
+
+/** The lines of a stretch without the blanks they begin with, and without line markers and empty lines. */
+function linesIn(text: string, { start, end }: Range): readonly Range[] {
+  const lines: Range[] = [];
+  for (let at = start; at < end; ) {
+    const lineBreak = text.indexOf("\n", at);
+    const lineEnd = lineBreak < 0 || lineBreak >= end ? end : lineBreak;
+    const isMarker = at > start && text[at] === "#";
+    const line = text.slice(at, lineEnd);
+    const first = line.search(/\S/);
+    if (!isMarker && first >= 0) lines.push({ start: at + first, end: lineEnd });
+    at = lineEnd + 1;
+  }
+  return lines;
 }

@@ -114,14 +114,19 @@ export class SourceText {
     return alignment;
   }
 
-  /** The next line of the file that a later physical line shows; the same when none does. */
+  /** The next line of the file that a later physical line shows; behind the last one when none does. */
   #nextLine(physical: number, file: string, line: number): number {
     for (let later = physical + 1; later < this.#origins.length; later++) {
       const origin = this.#origins[later]!;
-      if (origin.file !== file || origin.line <= line) continue;
+      // What was gathered into one line leaves empty lines behind.
+      if (origin.file !== file || origin.line <= line || this.#isBlank(later)) continue;
       return origin.line;
     }
-    return line + 1;
+    return Number.POSITIVE_INFINITY;
+  }
+
+  #isBlank(physical: number): boolean {
+    return this.#isMarker(physical) || this.lineText(physical).trim() === "";
   }
 }
 

@@ -61,12 +61,17 @@ export class Attachments {
     this.#host.scope.assertOpen();
     const name = describeTarget(target);
     const present = this.#at(name);
-    const leaving = present.filter((item) => functionName === undefined || item.functionName === functionName);
+    const leaving = present.filter(
+      (item) => functionName === undefined || item.functionName === functionName,
+    );
     if (leaving.length === 0) {
       const what = functionName === undefined ? "nothing" : `"${functionName}"`;
       throw new AttachError(`${what} is ${functionName === undefined ? "" : "not "}attached to ${name}`);
     }
-    this.#byTarget.set(name, present.filter((item) => !leaving.includes(item)));
+    this.#byTarget.set(
+      name,
+      present.filter((item) => !leaving.includes(item)),
+    );
     for (const { link } of leaving) {
       link[Symbol.dispose]();
       this.#host.scope.disown(link);
@@ -106,7 +111,9 @@ export class Attachments {
       });
     }
     const program = this.#host.loadForSyscall(functionName);
-    notify("rxbpf: this kernel has no kprobes (CONFIG_KPROBES); probes of system calls use the calls' tracepoints instead");
+    notify(
+      "rxbpf: this kernel has no kprobes (CONFIG_KPROBES); probes of system calls use the calls' tracepoints instead",
+    );
     return this.#host.runtime.attach(program, { hook: "tracepoint", category: "syscalls", name: tracepoint });
   }
 }

@@ -153,6 +153,7 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Runs a loaded function on every packet a device receives; through a link (5.9), so it ends with this object. */
   attach_xdp(dev: string, fn: BpfFunction, flags = 0): Link {
+    assertLoadedAs("attach_xdp", fn, "xdp");
     return fn.bpf.#attachments.attach(fn.name, "xdp", { hook: "xdp", device: dev, flags });
   }
 
@@ -161,6 +162,7 @@ export class BPF extends BpfConstants implements Disposable {
    * receives from all devices. The link's `fd` is the socket, for reading the packets.
    */
   attach_raw_socket(fn: BpfFunction, dev: string): SocketLink {
+    assertLoadedAs("attach_raw_socket", fn, "socket_filter");
     const link = fn.bpf.#attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
     // Runtimes give sockets for this hook and no other.
     return link as SocketLink;
@@ -401,6 +403,14 @@ function printLowered(debug: number, source: Source, environment: CompileEnviron
     });
   }
   if (debug !== 0) process.stderr.write(lower(source, gatherFiles(source), environment).text);
+}
+
+function assertLoadedAs(method: string, { name, program }: BpfFunction, kind: ProgramKindName): void {
+  const own = program.spec.kind;
+  if (own !== null && programKinds[own].type === programKinds[kind].type) return;
+  throw new UsageError(`${method}: "${name}" is loaded as a ${own} program`, {
+    hint: `load it as one that fits: load_func(${JSON.stringify(name)}, BPF.${kind.toUpperCase()})`,
+  });
 }
 
 async function poll(method: string, group: BufferGroup, timeout: number | WaitOptions): Promise<number> {

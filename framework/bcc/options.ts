@@ -13,7 +13,11 @@ export type OptionType = ValueType | `${ValueType}?`;
  *
  * @throws UsageError that names the method, the option and what was expected
  */
-export function checkOptions(method: string, options: object, types: Readonly<Record<string, OptionType>>): void {
+export function checkOptions(
+  method: string,
+  options: object,
+  types: Readonly<Record<string, OptionType>>,
+): void {
   const names = Object.keys(types);
   if (typeof options !== "object" || options === null) {
     throw new UsageError(`${method} takes its options as one object, not ${show(options)}`, {

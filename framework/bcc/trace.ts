@@ -1,5 +1,5 @@
-import { UsageError } from "../core/errors.ts";
 import type { Observable } from "rxjs";
+import { UsageError } from "../core/errors.ts";
 
 /** One line of the trace pipe that a program printed. */
 export interface TraceLine {
@@ -18,18 +18,34 @@ export interface TraceLine {
  * Task and pid, "[cpu]", flags, time, then the printing function: "bpf_trace_printk:" now, "0:" or an address before
  * 5.9, some kernels both. The task's name is right-aligned in 16 columns and may hold any character.
  */
-const LINE = /^(.{16,}?)-(\d+)\s+(?:\([\s\d-]+\)\s+)?\[(\d+)\]\s+(\S+)\s+(\d+\.\d+): (?:(?:0|0x[\da-f]+|): )?(?:bpf_trace_printk: )?(.*)$/s;
+const LINE =
+  /^(.{16,}?)-(\d+)\s+(?:\([\s\d-]+\)\s+)?\[(\d+)\]\s+(\S+)\s+(\d+\.\d+): (?:(?:0|0x[\da-f]+|): )?(?:bpf_trace_printk: )?(.*)$/s;
 
 /** Reads a line; undefined for lines that no program printed, such as reports of lost events. */
 export function parseTraceLine(line: string): TraceLine | undefined {
   const match = LINE.exec(line);
   if (match === null) return undefined;
-  const [, task, pid, cpu, flags, ts, msg] = match as unknown as [string, string, string, string, string, string, string];
+  const [, task, pid, cpu, flags, ts, msg] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
   return { task: task.trim(), pid: Number(pid), cpu: Number(cpu), flags, ts: Number(ts), msg };
 }
 
 /** A line's fields in the order of BCC's trace_fields. */
-export type TraceFields = readonly [task: string, pid: number, cpu: number, flags: string, ts: number, msg: string];
+export type TraceFields = readonly [
+  task: string,
+  pid: number,
+  cpu: number,
+  flags: string,
+  ts: number,
+  msg: string,
+];
 
 /** The fields of a line as BCC orders them. */
 export function traceFields(line: TraceLine): TraceFields {
@@ -163,7 +179,8 @@ export class TracePipe implements Disposable {
     }
     this.#waiting.push(line);
     // Not at once: the lines that were read together with this one would be lost.
-    if (this.#waiting.length === MOST_WAITING) setImmediate(() => this.#readers.length === 0 && this.#pause());
+    if (this.#waiting.length === MOST_WAITING)
+      setImmediate(() => this.#readers.length === 0 && this.#pause());
   }
 
   #fail(error: unknown): void {

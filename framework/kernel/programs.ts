@@ -12,6 +12,7 @@ import { getInfo, progLoad } from "../uapi/bpf-attr.ts";
 import { bpfProgInfo } from "../uapi/bpf-info.ts";
 import { BPF_LD_IMM64, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE } from "../uapi/constants.ts";
 import type { BtfObjects } from "./btf-objects.ts";
+import { btfTargetId } from "./btf-target.ts";
 import { kernelMap } from "./maps.ts";
 import { objectName } from "./object-name.ts";
 import { isPermission, missingPrivilege } from "./permission.ts";
@@ -107,6 +108,7 @@ function plainValues(spec: ProgramSpec, kind: ProgramKindName, insns: Uint8Array
   return {
     prog_type: programKinds[kind].type,
     expected_attach_type: programKinds[kind].attachType,
+    attach_btf_id: btfTargetId(spec, kind),
     insn_cnt: insns.length / 8,
     insns: arena.in(insns),
     license: arena.text(spec.license),

@@ -15,13 +15,16 @@ export interface ProgramKind {
   readonly prefix: string | null;
   /** How it attaches, or null when no attacher knows it. */
   readonly hook: Hook | null;
+  /** What in the kernel's types the program is loaded for; null for kinds that BTF does not bind. */
+  readonly btfTarget: "function" | "tracepoint" | "lsm" | null;
   /** The C type of the context. */
   readonly context: string;
   /** First mainline kernel that has it. */
   readonly since: `${number}.${number}`;
 }
 
-const none = { attachType: 0, sections: [], prefix: null, hook: null } as const;
+const none = { attachType: 0, sections: [], prefix: null, hook: null, btfTarget: null } as const;
+const words = "unsigned long long";
 
 /** Numbers as in include/uapi/linux/bpf.h; section names as in libbpf's documentation of program types. */
 // biome-ignore format: a table reads best with one row per line
@@ -51,6 +54,11 @@ export const programKinds = {
   flow_dissector: { ...none, type: 22, attachType: 17, sections: ["flow_dissector"], context: "struct __sk_buff", since: "4.20" },
   cgroup_sysctl: { ...none, type: 23, attachType: 18, sections: ["cgroup/sysctl"], context: "struct bpf_sysctl", since: "5.2" },
   raw_tracepoint_writable: { ...none, type: 24, sections: ["raw_tp.w+", "raw_tracepoint.w+"], hook: "raw_tracepoint", context: "struct bpf_raw_tracepoint_args", since: "5.2" },
+  fentry: { ...none, type: 26, attachType: 24, sections: ["fentry+", "fentry.s+"], prefix: "kfunc__", hook: "btf", btfTarget: "function", context: words, since: "5.5" },
+  fexit: { ...none, type: 26, attachType: 25, sections: ["fexit+", "fexit.s+"], prefix: "kretfunc__", hook: "btf", btfTarget: "function", context: words, since: "5.5" },
+  fmod_ret: { ...none, type: 26, attachType: 26, sections: ["fmod_ret+", "fmod_ret.s+"], prefix: "kmod_ret__", hook: "btf", btfTarget: "function", context: words, since: "5.7" },
+  tp_btf: { ...none, type: 26, attachType: 23, sections: ["tp_btf+"], hook: "btf", btfTarget: "tracepoint", context: words, since: "5.5" },
+  lsm: { ...none, type: 29, attachType: 27, sections: ["lsm+", "lsm.s+"], prefix: "lsm__", hook: "btf", btfTarget: "lsm", context: words, since: "5.7" },
   cgroup_sockopt: { ...none, type: 25, context: "struct bpf_sockopt", since: "5.3" },
 } as const satisfies Record<string, ProgramKind>;
 
@@ -99,7 +107,9 @@ export function roleOfFunction(name: string): ProgramRole | null {
     const { prefix } = programKinds[kind];
     if (prefix === null || !name.startsWith(prefix) || name.length === prefix.length) continue;
     const rest = name.slice(prefix.length);
-    return { kind, target: targetOf(kind, kind === "tracepoint" ? rest.replace("__", "/") : rest) };
+    // "kfunc__vmlinux__f" names a module as "tracepoint__category__event" does a category.
+    const hasGroup = kind === "tracepoint" || kind === "fentry" || kind === "fexit";
+    return { kind, target: targetOf(kind, hasGroup ? rest.replace("__", "/") : rest) };
   }
   return null;
 }
@@ -117,6 +127,10 @@ function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
     }
     case "raw_tracepoint":
       return { hook: "raw_tracepoint", name: rest };
+    case "btf": {
+      const [module = "", name] = rest.split("/");
+      return name === undefined ? { hook: "btf", name: rest, module: "vmlinux" } : { hook: "btf", name, module };
+    }
     default:
       return null;
   }

@@ -13,6 +13,13 @@ export type AttachTarget =
   | { readonly hook: "tracepoint"; readonly category: string; readonly name: string }
   | { readonly hook: "raw_tracepoint"; readonly name: string }
   | {
+      readonly hook: "btf";
+      /** A kernel function, tracepoint or LSM hook: the program's kind says which. */
+      readonly name: string;
+      /** Whose types describe it: "vmlinux", or a kernel module. */
+      readonly module: string;
+    }
+  | {
       readonly hook: "xdp";
       readonly device: string;
       /** XDP_FLAGS_* of linux/if_link.h. */
@@ -37,6 +44,8 @@ export function describeTarget(target: AttachTarget): string {
       return `tracepoint ${target.category}:${target.name}`;
     case "raw_tracepoint":
       return `raw tracepoint ${target.name}`;
+    case "btf":
+      return target.module === "vmlinux" ? target.name : `${target.module}:${target.name}`;
     case "xdp":
       return `XDP on ${target.device}`;
     case "socket_filter":

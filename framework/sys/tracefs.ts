@@ -180,6 +180,11 @@ export function hasKprobeEvents(): boolean {
   return place !== undefined && existsSync(join(place, "kprobe_events"));
 }
 
+/** The lines of `kprobe_events`: every probe that was made through tracefs, whoever made it. */
+export function kprobeEvents(): readonly string[] {
+  return (readOptional("listing probes", "kprobe_events") ?? "").split("\n").filter(Boolean);
+}
+
 /**
  * Adds one line to `kprobe_events`: "p:group/name symbol" makes a probe, "-:group/name" removes it.
  *

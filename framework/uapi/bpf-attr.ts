@@ -60,6 +60,8 @@ export const progLoad = struct("bpf_attr.prog_load", {
   line_info_rec_size: u32,
   line_info: u64,
   line_info_cnt: u32,
+  attach_btf_id: u32,
+  attach_btf_obj_fd: u32,
 });
 
 /** BPF_PROG_TEST_RUN. The kernel writes `retval`, `data_size_out`, `duration` and `ctx_size_out`. */

@@ -1,7 +1,7 @@
 import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
 import type { Edit } from "../edits.ts";
 import type { Facts, MethodCall, TableFact } from "../facts.ts";
-import { onOneLine, type Range } from "../lexer.ts";
+import type { Range } from "../lexer.ts";
 import { isMethod, kindHasMethod, type Method, type MethodName, methods, methodsOf } from "../methods.ts";
 import { dropCounterOf } from "./declare-maps.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
@@ -74,29 +74,32 @@ function checkCall(call: MethodCall, table: TableFact): PassDiagnostic | undefin
 
 function lowerCall(facts: Facts, call: MethodCall, method: Method): readonly Edit[] {
   const table = call.receiver;
-  const leading = [`&${table}`];
-  if (method.countsDrops === true) leading.push(`&${dropCounterOf(table)}`);
+  const leading: (string | Range)[] = [`${method.macro}(&${table}, `];
+  if (method.countsDrops === true) leading.push(`&${dropCounterOf(table)}, `);
   if (method.event !== undefined) {
-    leading.push(`__bcc_event_${table}`, eventType(facts, call, call.arguments[method.event]!));
+    leading.push(`__bcc_event_${table}, (`, eventType(facts, call, call.arguments[method.event]!), "), ");
   }
   return [
-    { kind: "replace", start: call.start, end: call.open.end, text: `${method.macro}(${leading.join(", ")}, ` },
+    { kind: "replace", start: call.start, end: call.open.end, text: leading },
     // Brackets keep a comma inside an argument, as in (struct key){1, 2}, from splitting it.
     ...call.arguments.map(({ start, end }): Edit => ({ kind: "wrap", start, end, before: "(", after: ")" })),
   ];
 }
 
-const CAST = /^\(\s*(?:const\s+)?(?:void|char|(?:__)?u8|unsigned\s+char)\s*\*\s*\)\s*/;
+const CAST = /\s*\(\s*(?:const\s+)?(?:void|char|(?:__)?u8|unsigned\s+char)\s*\*\s*\)/y;
 
 /**
  * An expression with the type of what is submitted, for `typeof` alone: the argument without casts to plain bytes.
  * An argument that calls methods itself gives no type, for its text is not lowered here.
  */
-function eventType(facts: Facts, call: MethodCall, argument: Range): string {
-  let text = onOneLine(facts.text, argument);
-  while (CAST.test(text)) text = text.replace(CAST, "");
-  const nested = facts.methodCalls.some(
-    (other) => other !== call && other.start >= argument.start && other.end <= argument.end,
-  );
-  return nested ? "(void *)0" : `(${text})`;
+function eventType(facts: Facts, call: MethodCall, { start, end }: Range): string | Range {
+  const isNested = facts.methodCalls.some((other) => other !== call && other.start >= start && other.end <= end);
+  if (isNested) return "(void *)0";
+  return { start: castEnd(facts.text, start), end };
+}
+
+/** Where an expression begins behind its casts to plain bytes. */
+function castEnd(text: string, start: number): number {
+  CAST.lastIndex = start;
+  return CAST.test(text) ? castEnd(text, CAST.lastIndex) : start;
 }

@@ -3,7 +3,7 @@ import { type MapKindName, mapKinds } from "../../maps/kinds.ts";
 import { type Declarator, type DeclaratorArgument, declarators, kindStrings } from "../declarators.ts";
 import type { Edit } from "../edits.ts";
 import type { TableFact } from "../facts.ts";
-import { onOneLine } from "../lexer.ts";
+import { onOneLine, type Range } from "../lexer.ts";
 import type { DeclaratorUse, NormalizedText } from "../normalize.ts";
 import type { PassDiagnostic, PassResult } from "./index.ts";
 
@@ -32,7 +32,7 @@ export function declareMaps(
     }
     tables.set(name, { name, kind, value });
     const semicolon = /^\s*;/.test(text.slice(use.end)) ? "" : ";";
-    edits.push({ kind: "replace", start: use.start, end: use.end, text: definition(declared) + semicolon });
+    edits.push({ kind: "replace", start: use.start, end: use.end, text: [...definition(declared), semicolon] });
   }
   return { edits, diagnostics, tables };
 }
@@ -44,8 +44,11 @@ const KEYWORDS = new Set(
   ),
 );
 
+/** An argument as the source has it, or the words of a default. */
+type Part = string | Range;
+
 interface Declared extends TableFact {
-  readonly parts: Partial<Record<DeclaratorArgument, string>>;
+  readonly parts: Partial<Record<DeclaratorArgument, Part>>;
 }
 
 function problem(use: DeclaratorUse, code: string, message: string, hint?: string): { problem: PassDiagnostic } {
@@ -67,25 +70,31 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
       `${use.macro}(${forms.at(-1)!.join(", ")})`,
     );
   }
-  const parts: Partial<Record<DeclaratorArgument, string>> = { ...defaults };
+  const parts: Partial<Record<DeclaratorArgument, Part>> = { ...defaults };
   form.forEach((argument, index) => {
-    parts[argument] = onOneLine(text, use.arguments[index]!);
+    parts[argument] = use.arguments[index]!;
   });
-  const empty = form.find((argument) => parts[argument] === "");
+  const spelledOf = (argument: DeclaratorArgument): string => {
+    const part = parts[argument] ?? "";
+    return typeof part === "string" ? part : onOneLine(text, part);
+  };
+  // A table that grows by itself states no size.
+  if (spelledOf("entries") === "0") parts.entries = "0";
+  const empty = form.find((argument) => spelledOf(argument) === "");
   if (empty !== undefined) return problem(use, "EMPTY_ARGUMENT", `${use.macro}: the ${empty} is empty`);
-  const name = parts.name!;
+  const name = spelledOf("name");
   if (!/^[A-Za-z_]\w*$/.test(name) || KEYWORDS.has(name)) {
     return problem(use, "TABLE_NAME", `${use.macro}: ${JSON.stringify(name)} is no name for a table`);
   }
-  const value = parts.value ?? "";
+  const value = spelledOf("value");
   if (fixedKind !== "named") return { name, kind: fixedKind, value, parts };
 
-  const spelled = /^"(\w*)"$/.exec(parts.kind!)?.[1];
+  const spelled = /^"(\w*)"$/.exec(spelledOf("kind"))?.[1];
   const kind = spelled === undefined ? undefined : (kindStrings[spelled] ?? kernelKind(spelled));
   if (kind === undefined) {
     const known = [...Object.keys(kindStrings), ...Object.keys(mapKinds)];
     const hint = didYouMean(nearestNames(spelled ?? "", known)) ?? `kinds are ${known.join(", ")}`;
-    return problem(use, "TABLE_KIND", `${use.macro}: no table kind ${parts.kind}`, hint);
+    return problem(use, "TABLE_KIND", `${use.macro}: no table kind ${spelledOf("kind")}`, hint);
   }
   return { name, kind, value, parts };
 }
@@ -99,39 +108,53 @@ export function dropCounterOf(table: string): string {
   return `__lost_${table}`;
 }
 
-function definition({ name, kind, parts }: Declared): string {
+function definition({ name, kind, parts }: Declared): readonly Part[] {
   if (kind === "ringbuf") {
-    const bytes = parts.pages === undefined ? parts.entries! : `(${parts.pages}) * __RX_PAGE_SIZE`;
-    const counter = mapText(dropCounterOf(name), `${mapKinds.percpu_array.type}`, {
-      key: "int",
-      value: "u64",
-      entries: "1",
-    });
-    return `${mapText(name, `${mapKinds.ringbuf.type}`, { entries: bytes })}; ${counter}`;
+    const { pages, entries = "" } = parts;
+    const bytes = pages === undefined ? [entries] : ["(", pages, ") * __RX_PAGE_SIZE"];
+    const counter = { key: "int", value: "u64", entries: ["1"] };
+    return [
+      ...mapText(name, [`${mapKinds.ringbuf.type}`], { entries: bytes }),
+      "; ",
+      ...mapText(dropCounterOf(name), [`${mapKinds.percpu_array.type}`], counter),
+    ];
   }
+  const { key, value, entries = "0", flags } = parts;
   if (kind === "histogram") {
-    const isInt = `__builtin_types_compatible_p(__typeof__(${parts.key}), int)`;
-    return mapText(name, `${isInt} ? ${mapKinds.array.type} : ${mapKinds.hash.type}`, parts);
+    const isInt = ["__builtin_types_compatible_p(__typeof__(", key!, "), int)"];
+    const type = [...isInt, ` ? ${mapKinds.array.type} : ${mapKinds.hash.type}`];
+    return mapText(name, type, { key, value, entries: [entries] });
   }
   const row = mapKinds[kind];
-  const flags = [parts.flags === undefined ? "" : `(${parts.flags})`, row.flags === 0 ? "" : `${row.flags}`]
-    .filter((part) => part !== "")
-    .join(" | ");
-  const entries = kind === "stack_trace" ? `__rx_power_of_two(${parts.entries})` : parts.entries;
-  return mapText(name, `${row.type}`, {
-    ...(row.keySize === 0 ? {} : { key: parts.key }),
-    value: parts.value,
-    entries,
-    ...(flags === "" ? {} : { flags }),
+  const allFlags = [...(flags === undefined ? [] : [["(", flags, ")"]]), ...(row.flags === 0 ? [] : [[`${row.flags}`]])];
+  return mapText(name, [`${row.type}`], {
+    key: row.keySize === 0 ? undefined : key,
+    value,
+    entries: kind === "stack_trace" ? ["__rx_power_of_two(", entries, ")"] : [entries],
+    flags: allFlags.flatMap((one, index) => (index === 0 ? one : [" | ", ...one])),
   });
 }
 
 /** A definition as libbpf reads it: numbers as array lengths, types as pointers. */
-function mapText(name: string, type: string, parts: Partial<Record<DeclaratorArgument, string | undefined>>): string {
-  const members = [`int (*type)[${type}];`];
-  if (parts.key !== undefined) members.push(`__typeof__(${parts.key}) *key;`);
-  if (parts.value !== undefined) members.push(`__typeof__(${parts.value}) *value;`);
-  if (parts.entries !== undefined && parts.entries !== "0") members.push(`int (*max_entries)[${parts.entries}];`);
-  if (parts.flags !== undefined) members.push(`int (*map_flags)[${parts.flags}];`);
-  return `struct { ${members.join(" ")} } ${name} __attribute__((section(".maps"), used))`;
+function mapText(
+  name: string,
+  type: readonly Part[],
+  parts: {
+    readonly key?: Part | undefined;
+    readonly value?: Part | undefined;
+    readonly entries: readonly Part[];
+    readonly flags?: readonly Part[];
+  },
+): readonly Part[] {
+  const { key, value, entries, flags = [] } = parts;
+  return [
+    "struct { int (*type)[",
+    ...type,
+    "];",
+    ...(key === undefined ? [] : [" __typeof__(", key, ") *key;"]),
+    ...(value === undefined ? [] : [" __typeof__(", value, ") *value;"]),
+    ...(entries.length === 1 && entries[0] === "0" ? [] : [" int (*max_entries)[", ...entries, "];"]),
+    ...(flags.length === 0 ? [] : [" int (*map_flags)[", ...flags, "];"]),
+    ` } ${name} __attribute__((section(".maps"), used))`,
+  ];
 }

@@ -25,6 +25,8 @@ export interface ExampleCase {
   readonly total: RegExp;
   /** What it has nothing to show without. */
   readonly needs?: readonly FeatureName[];
+  /** Whether it runs on a device, which the test makes in a network namespace. */
+  readonly needsDevice?: true;
 }
 
 type StageParts = Pick<Stage, "cause" | "shows"> & Partial<Stage>;
@@ -118,6 +120,7 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
       });
     },
     total: /^total: \d+ packets$/,
+    needsDevice: true,
   },
   "hello_func.ts": {
     stage: () =>

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { expectFreed, holdings, probesOf } from "../support/leaks.ts";
 import { needsKernel } from "../support/skip.ts";
 import { cases } from "./cases.ts";
+import { needsNamespaces } from "./namespaces.ts";
 import { root, ScriptRun } from "./script-run.ts";
 
 const examples = readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts"));
@@ -11,8 +12,11 @@ test("every example has a row in the table, and every row an example", () => {
   expect(Object.keys(cases).sort()).toEqual(examples.sort());
 });
 
-describe.each(Object.entries(cases))("%s", (name, { stage, total, needs = [] }) => {
-  beforeEach((context) => needsKernel(context));
+describe.each(Object.entries(cases))("%s", (name, { stage, total, needs = [], needsDevice }) => {
+  beforeEach((context) => {
+    needsKernel(context);
+    if (needsDevice) needsNamespaces(context);
+  });
 
   test("shows what happens; Ctrl-C detaches it, prints the totals and exits 0", async (context) => {
     needsKernel(context, ...needs);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { FeatureName } from "../../framework/runtime/types.ts";
 import { needsKernel } from "../support/skip.ts";
 import { blocksOf, scriptsOf, typeErrors } from "./blocks.ts";
-import { Cable } from "./namespaces.ts";
+import { Cable, needsNamespaces } from "./namespaces.ts";
 import { OwnProcesses } from "./own-events.ts";
 import { runAsShown, type Scene } from "./page-script.ts";
 import { rxbpf } from "./script-run.ts";
@@ -68,6 +68,7 @@ test.for(scripts)(
     const { cause, needs = [], onCable } = sections[script.block.heading]!;
     needsKernel(context, ...needs);
     if (onCable !== true) return await runAsShown(script, { cause });
+    needsNamespaces(context);
     using cable = await Cable.make();
     const { block, output } = script;
     const shown: typeof script = {

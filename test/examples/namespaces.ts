@@ -1,6 +1,18 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import type { TestContext } from "vitest";
+
+/** Lets a test run only where namespaces can be made; otherwise it is skipped, or fails with REQUIRE=kernel. */
+export function needsNamespaces(context: TestContext): void {
+  const missing = ["ip", "nsenter", "unshare"].filter(
+    (command) => spawnSync(command, ["-V"]).error !== undefined,
+  );
+  if (missing.length === 0) return;
+  const reason = `network namespaces need ${missing.join(", ")} (packages iproute2, util-linux)`;
+  if (process.env["REQUIRE"] === "kernel") throw new Error(`REQUIRE=kernel, and ${reason}`);
+  context.skip(reason);
+}
 
 /** A network namespace that lives as long as the process that holds it. */
 class Namespace implements Disposable {

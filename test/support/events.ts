@@ -77,7 +77,12 @@ export function runOnPacket(
   return runOn(b, functionName, type, packet);
 }
 
-function runOn(b: BPF, functionName: string, type: number, input: Uint8Array): ReturnType<KernelRuntime["testRun"]> {
+function runOn(
+  b: BPF,
+  functionName: string,
+  type: number,
+  input: Uint8Array,
+): ReturnType<KernelRuntime["testRun"]> {
   using runtime = new KernelRuntime();
   const { result, output } = runtime.testRun(b.load_func(functionName, type).program, input);
   return { result: result | 0, output };

@@ -22,7 +22,9 @@ export interface Holdings {
 
 /** What a process holds now; this one by default. */
 export function holdings(pid: number = process.pid): Holdings {
-  const infos = numbersOf(pid).map((fd) => readOr("", () => readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1")));
+  const infos = numbersOf(pid).map((fd) =>
+    readOr("", () => readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1")),
+  );
   const ids = (field: string): readonly number[] =>
     infos.flatMap((info) => {
       const id = new RegExp(`^${field}:\\s*(\\d+)$`, "m").exec(info)?.[1];

@@ -21,6 +21,38 @@
   int tracepoint__##category##__##event(struct tracepoint__##category##__##event *args)
 #define RAW_TRACEPOINT_PROBE(event) int raw_tracepoint__##event(struct bpf_raw_tracepoint_args *ctx)
 
+/*
+ * Programs on kernel functions by BTF get their arguments as an array of 64-bit words. The program takes the array; the
+ * block behind the macro becomes an inlined function with the arguments as named, up to twelve.
+ */
+#define __rx_pick13(a, b, c, d, e, f, g, h, i, j, k, l, m, chosen, ...) chosen
+#define __rx_words0()
+#define __rx_words1(...) , (void *)ctx[0]
+#define __rx_words2(...) __rx_words1(), (void *)ctx[1]
+#define __rx_words3(...) __rx_words2(), (void *)ctx[2]
+#define __rx_words4(...) __rx_words3(), (void *)ctx[3]
+#define __rx_words5(...) __rx_words4(), (void *)ctx[4]
+#define __rx_words6(...) __rx_words5(), (void *)ctx[5]
+#define __rx_words7(...) __rx_words6(), (void *)ctx[6]
+#define __rx_words8(...) __rx_words7(), (void *)ctx[7]
+#define __rx_words9(...) __rx_words8(), (void *)ctx[8]
+#define __rx_words10(...) __rx_words9(), (void *)ctx[9]
+#define __rx_words11(...) __rx_words10(), (void *)ctx[10]
+#define __rx_words12(...) __rx_words11(), (void *)ctx[11]
+#define __rx_words(...)                                                                                            \
+  __rx_pick13(0, ##__VA_ARGS__, __rx_words12, __rx_words11, __rx_words10, __rx_words9, __rx_words8, __rx_words7,   \
+              __rx_words6, __rx_words5, __rx_words4, __rx_words3, __rx_words2, __rx_words1, __rx_words0)(__VA_ARGS__)
+#define BPF_PROG(name, ...)                                                                                        \
+  static inline __attribute__((always_inline)) int __rx_##name(unsigned long long *ctx, ##__VA_ARGS__);            \
+  int name(unsigned long long *ctx) { return __rx_##name(ctx __rx_words(__VA_ARGS__)); }                           \
+  static inline __attribute__((always_inline)) int __rx_##name(unsigned long long *ctx, ##__VA_ARGS__)
+#define KFUNC_PROBE(event, ...) BPF_PROG(kfunc__vmlinux__##event, ##__VA_ARGS__)
+#define KRETFUNC_PROBE(event, ...) BPF_PROG(kretfunc__vmlinux__##event, ##__VA_ARGS__)
+#define MODULE_KFUNC_PROBE(module, event, ...) BPF_PROG(kfunc__##module##__##event, ##__VA_ARGS__)
+#define MODULE_KRETFUNC_PROBE(module, event, ...) BPF_PROG(kretfunc__##module##__##event, ##__VA_ARGS__)
+#define KMOD_RET(event, ...) BPF_PROG(kmod_ret__##event, ##__VA_ARGS__)
+#define LSM_PROBE(event, ...) BPF_PROG(lsm__##event, ##__VA_ARGS__)
+
 #define bpf_num_cpus() __RX_NUM_CPUS
 
 #endif

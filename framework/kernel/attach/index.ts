@@ -1,6 +1,7 @@
 import type { AttachTarget, Hook } from "../../programs/targets.ts";
 import type { Link } from "../../runtime/types.ts";
 import type { KernelProgram } from "../programs.ts";
+import { attachBtf } from "./btf.ts";
 import { attachKprobe } from "./kprobe.ts";
 import { attachRawTracepoint } from "./raw-tracepoint.ts";
 import { attachSocketFilter } from "./socket.ts";
@@ -14,6 +15,7 @@ export type Attacher<H extends Hook> = (
 ) => Link;
 
 const attachers: { readonly [H in Hook]: Attacher<H> } = {
+  btf: attachBtf,
   kprobe: attachKprobe,
   tracepoint: attachTracepoint,
   raw_tracepoint: attachRawTracepoint,

@@ -7,7 +7,7 @@ import type { Link } from "../../runtime/types.ts";
 import { withArena } from "../../sys/arena.ts";
 import { errnoOf } from "../../sys/bpf.ts";
 import { kernelConfig, kernelFunctions, kernelRelease } from "../../sys/proc.ts";
-import { hasKprobeEvents, tracefs, tracepointId, writeKprobeEvents } from "../../sys/tracefs.ts";
+import { hasKprobeEvents, kprobeEvents, tracefs, tracepointId, writeKprobeEvents } from "../../sys/tracefs.ts";
 import { EVENT_SOURCES } from "../features.ts";
 import { buildLink, KernelLink } from "../kernel-link.ts";
 import { openPerfEvent, runOnEvent } from "../perf-events.ts";
@@ -93,7 +93,21 @@ class ProbeLink extends KernelLink {
   }
 }
 
+/** Removes what killed processes left behind: definitions without a program. The kernel refuses it for a probe in use. */
+function removeOrphans(): void {
+  for (const line of kprobeEvents()) {
+    const [, event, pid] = /^[pr]\d*:(rxbpf_(\d+)\/\S+)/.exec(line) ?? [];
+    if (event === undefined || existsSync(`/proc/${pid}`)) continue;
+    try {
+      writeKprobeEvents(`-:${event}`);
+    } catch (error) {
+      if (errnoOf(error) === undefined) throw error;
+    }
+  }
+}
+
 function attachThroughTracefs(program: KernelProgram, target: Target): Link {
+  removeOrphans();
   // The group tells whose probes these are when a killed process leaves some behind.
   const group = `rxbpf_${process.pid}`;
   const name = `p${probeCount++}_${target.symbol.replace(/\W/g, "_")}`.slice(0, 60);

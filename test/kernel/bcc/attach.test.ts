@@ -89,13 +89,19 @@ describe("tracepoints", () => {
 
   test("an unknown tracepoint is an error with near names", () => {
     using b = open(COUNTING);
-    const error = failure(AttachError, () => b.attach_tracepoint({ tp: "syscalls:sys_enter_rmdri", fn_name: "f" }));
-    expect(error.message).toBe('cannot attach "f" to tracepoint syscalls:sys_enter_rmdri: no such tracepoint');
+    const error = failure(AttachError, () =>
+      b.attach_tracepoint({ tp: "syscalls:sys_enter_rmdri", fn_name: "f" }),
+    );
+    expect(error.message).toBe(
+      'cannot attach "f" to tracepoint syscalls:sys_enter_rmdri: no such tracepoint',
+    );
     expect(error.hint).toMatch(/^did you mean .*sys_enter_rmdir/);
   });
 
   test("TRACEPOINT_PROBE of an unknown tracepoint points at it in the source", () => {
-    const error = failure(RewriteError, () => open("TRACEPOINT_PROBE(sched, sched_proces_exec) { return 0; }"));
+    const error = failure(RewriteError, () =>
+      open("TRACEPOINT_PROBE(sched, sched_proces_exec) { return 0; }"),
+    );
     expect(error.message).toBe(
       [
         "main.c:1:1: error: this kernel has no tracepoint sched:sched_proces_exec",
@@ -179,6 +185,8 @@ describe("after close", () => {
     const b = open(COUNTING);
     const counts = b.get_table("counts");
     b.close();
-    expect(failure(ClosedError, () => counts.get(0)).message).toBe('table "counts" was closed with its BPF object');
+    expect(failure(ClosedError, () => counts.get(0)).message).toBe(
+      'table "counts" was closed with its BPF object',
+    );
   });
 });

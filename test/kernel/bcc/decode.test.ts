@@ -82,8 +82,12 @@ describe("events decode by the type that the program submits", () => {
   });
 
   test("text without NUL is whole, and UTF-8 comes out as text", () => {
-    expect(decoded("struct data_t { char text[4]; };", "struct data_t", '{ .text = "abcd" }')).toEqual({ text: "abcd" });
-    expect(decoded("struct data_t { char text[8]; };", "struct data_t", '{ .text = "Zoë" }')).toEqual({ text: "Zoë" });
+    expect(decoded("struct data_t { char text[4]; };", "struct data_t", '{ .text = "abcd" }')).toEqual({
+      text: "abcd",
+    });
+    expect(decoded("struct data_t { char text[8]; };", "struct data_t", '{ .text = "Zoë" }')).toEqual({
+      text: "Zoë",
+    });
   });
 
   test("a typedef without tag decodes as its struct", () => {

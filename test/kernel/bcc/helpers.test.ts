@@ -1,9 +1,9 @@
 import { userInfo } from "node:os";
 import { beforeEach, describe, expect, test } from "vitest";
 import { isAtLeast } from "../../../framework/core/version.ts";
-import { helpers } from "../../../framework/isa/helpers.ts";
-import { onlineCpus, kernelVersion } from "../../../framework/sys/proc.ts";
 import { BPF } from "../../../framework/index.ts";
+import { helpers } from "../../../framework/isa/helpers.ts";
+import { kernelVersion, onlineCpus } from "../../../framework/sys/proc.ts";
 import { run, runOnPacket } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { open } from "./open.ts";
@@ -30,7 +30,9 @@ describe("helpers by name", () => {
       }`);
     run(b, "f");
     const { uid, gid } = userInfo();
-    const who = b.get_table<number, { pid: number; tid: number; uid: number; gid: number; comm: string }>("t").get(0);
+    const who = b
+      .get_table<number, { pid: number; tid: number; uid: number; gid: number; comm: string }>("t")
+      .get(0);
     expect(who).toMatchObject({ pid: process.pid, uid, gid });
     expect(who?.tid).toBeGreaterThan(0);
     expect(who?.comm).not.toBe("");
@@ -48,7 +50,12 @@ describe("helpers by name", () => {
     const before = process.hrtime.bigint();
     run(b, "f");
     const after = process.hrtime.bigint();
-    const [first, second, one, other] = b.get_table<number, bigint>("t").values() as [bigint, bigint, bigint, bigint];
+    const [first, second, one, other] = b.get_table<number, bigint>("t").values() as [
+      bigint,
+      bigint,
+      bigint,
+      bigint,
+    ];
     expect(first).toBeGreaterThanOrEqual(before);
     expect(second).toBeGreaterThanOrEqual(first);
     expect(after).toBeGreaterThanOrEqual(second);
@@ -121,11 +128,24 @@ describe("helpers by name", () => {
     expect([run(b, "compare"), run(b, "sum")]).toEqual([0, 45]);
   });
 
+  test("bpf_strtol reads a number, in every kind of program from 6.4 on", () => {
+    using b = open(`long number;
+      int f(${CTX}) { char text[8] = "-123x"; return bpf_strtol(text, sizeof(text), 10, &number); }`);
+    if (!isAtLeast(kernelVersion(), "6.4")) {
+      expect(() => run(b, "f")).toThrow("bpf_strtol");
+      return;
+    }
+    expect([run(b, "f"), b.variable("number").get()]).toEqual([4, -123n]);
+  });
+
   test("every helper of the table compiles by its name", () => {
     const names = Object.keys(helpers);
     expect(names.length).toBeGreaterThan(150);
     const uses = names.map((name) => `(u64)bpf_${name}`);
-    const chunks = uses.map((use, i) => `int f${i}(${CTX}) { u64 (*volatile address)(void) = (void *)${use}; return address == 0; }`);
+    const chunks = uses.map(
+      (use, i) =>
+        `int f${i}(${CTX}) { u64 (*volatile address)(void) = (void *)${use}; return address == 0; }`,
+    );
     using b = open(chunks.join("\n"));
     expect(b.tableNames).toEqual([]);
   });

@@ -106,9 +106,9 @@ describe("the kernel's types", () => {
   });
 
   test("a header that no kernel has is an error at its line", () => {
-    expect(() => open(`#include <linux/sched.h>\n#include "mine/not_there.h"\nint f(void *ctx) { return 0; }`)).toThrow(
-      /main\.c:2:10: .*not_there\.h/,
-    );
+    expect(() =>
+      open(`#include <linux/sched.h>\n#include "mine/not_there.h"\nint f(void *ctx) { return 0; }`),
+    ).toThrow(/main\.c:2:10: .*not_there\.h/);
   });
 
   test("kernel structs may be keys and values, and decode", () => {

@@ -57,7 +57,9 @@ describe("probes of kernel functions", () => {
   test("maxactive makes the return probe in tracefs, and detaching removes it there", () => {
     using b = open(COUNTING);
     const link = b.attach_kretprobe({ event: "do_sys_openat2", fn_name: "leave", maxactive: 7 });
-    expect(probesOf(process.pid)).toEqual([expect.stringMatching(/^r7:rxbpf_\d+\/p\d+_do_sys_openat2 do_sys_openat2/)]);
+    expect(probesOf(process.pid)).toEqual([
+      expect.stringMatching(/^r7:rxbpf_\d+\/p\d+_do_sys_openat2 do_sys_openat2/),
+    ]);
     expect(counted(b)).toEqual([[-2n, 1n]]);
     link[Symbol.dispose]();
     expect(probesOf(process.pid)).toEqual([]);
@@ -75,7 +77,10 @@ describe("probes of kernel functions", () => {
     using b = open(`${COUNTING} int g(void *ctx) { if (${OWN}) results.increment(2); return 0; }`);
     b.attach_kprobe({ event: "do_sys_openat2", fn_name: "f" });
     b.attach_kprobe({ event: "do_sys_openat2", fn_name: "g" });
-    expect([...counted(b)].sort()).toEqual([[1n, 1n], [2n, 1n]]);
+    expect([...counted(b)].sort()).toEqual([
+      [1n, 1n],
+      [2n, 1n],
+    ]);
     b.detach_kprobe({ event: "do_sys_openat2", fn_name: "f" });
     expect(counted(b)).toEqual([[2n, 1n]]);
     const error = failure(AttachError, () => b.detach_kprobe({ event: "do_sys_openat2", fn_name: "f" }));
@@ -125,7 +130,9 @@ describe("probes of kernel functions", () => {
     // After endbr64 and the 5 bytes for function tracing, x86-64 functions go on with an instruction at 0, 4 or 9.
     const link = b.attach_kprobe({ event: "do_sys_openat2", fn_name: "f", event_off: 0 });
     link[Symbol.dispose]();
-    const error = failure(AttachError, () => b.attach_kprobe({ event: "do_sys_openat2", fn_name: "f", event_off: 2 }));
+    const error = failure(AttachError, () =>
+      b.attach_kprobe({ event: "do_sys_openat2", fn_name: "f", event_off: 2 }),
+    );
     expect(error.message).toMatch(/^cannot attach "f" to kprobe do_sys_openat2\+0x2: /);
   });
 

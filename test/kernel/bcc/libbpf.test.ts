@@ -86,7 +86,12 @@ describe("libbpf's dialect", () => {
       }
       ${LICENSE}`);
     run(b, "f");
-    expect(b.get_table("t").items()).toEqual([[0, 0n], [1, 0n], [2, 0n], [3, 9n]]);
+    expect(b.get_table("t").items()).toEqual([
+      [0, 0n],
+      [1, 0n],
+      [2, 0n],
+      [3, 9n],
+    ]);
   });
 
   test("globals and statics of .bss, .data and .rodata are read from the host", () => {
@@ -96,7 +101,9 @@ describe("libbpf's dialect", () => {
       char text[8] = "hello";
       SEC("raw_tp") int f(${CTX}) { zero--; initial += 2; hidden *= 2; pair.b += constant; return hidden; } ${LICENSE}`);
     expect(run(b, "f")).toBe(6);
-    const values = ["zero", "initial", "hidden", "constant", "pair", "text"].map((name) => b.variable(name).get());
+    const values = ["zero", "initial", "hidden", "constant", "pair", "text"].map((name) =>
+      b.variable(name).get(),
+    );
     expect(values).toEqual([-1, 42n, 6, 17, { a: 1, b: 19 }, "hello"]);
   });
 
@@ -163,7 +170,7 @@ describe("libbpf's dialect", () => {
   });
 
   test("without a licence section the licence is GPL", () => {
-    using b = open("int f(void *ctx) { bpf_trace_printk(\"\"); return 0; }");
+    using b = open('int f(void *ctx) { bpf_trace_printk(""); return 0; }');
     expect(b.load_func("f", BPF.RAW_TRACEPOINT).program.spec.license).toBe("GPL");
   });
 

@@ -42,7 +42,10 @@ interface Data {
 /** Keeps this thread on one CPU: a perf buffer tells of its losses only with that CPU's next record. */
 function pinned(): Disposable {
   const mask = (words: readonly string[]): string => execFileSync("taskset", words, { encoding: "utf8" });
-  const before = mask(["-pc", `${process.pid}`]).trim().split(": ").at(-1)!;
+  const before = mask(["-pc", `${process.pid}`])
+    .trim()
+    .split(": ")
+    .at(-1)!;
   mask(["-pc", "0", `${process.pid}`]);
   return { [Symbol.dispose]: () => void mask(["-pc", before, `${process.pid}`]) };
 }

@@ -109,7 +109,10 @@ describe("table methods in C", () => {
     run(b, "f");
     b.get_table<number, number>("names").set(1, 5);
     run(b, "f");
-    expect(b.get_table<number, bigint>("counts").items().sort()).toEqual([[5, 1n], [77, 1n]]);
+    expect(b.get_table<number, bigint>("counts").items().sort()).toEqual([
+      [5, 1n],
+      [77, 1n],
+    ]);
   });
 
   test("methods work inside the source's own macros", () => {

@@ -19,11 +19,17 @@ function ip(...words: readonly string[]): void {
 function send(text: string, address: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = createSocket("udp4");
-    socket.send(text, PORT, address, (error) => socket.close(() => (error === null ? resolve() : reject(error))));
+    socket.send(text, PORT, address, (error) =>
+      socket.close(() => (error === null ? resolve() : reject(error))),
+    );
   });
 }
 
-function failure(action: () => unknown): { readonly code: string; readonly message: string; readonly hint: string | undefined } {
+function failure(action: () => unknown): {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | undefined;
+} {
   try {
     action();
   } catch (error) {
@@ -73,17 +79,19 @@ async function seen(): Promise<number> {
   return Number(packets.get() - before);
 }
 
-const xdp = {
-  before: await seen(),
-  attached: (b.attach_xdp("rxc0", count), await seen()),
-  again: failure(() => b.attach_xdp("rxc0", count)),
-  second: failure(() => b.attach_xdp("rxc0", b.load_func("other", BPF.XDP))),
-  removed: (b.remove_xdp("rxc0"), await seen()),
-  removedTwice: failure(() => b.remove_xdp("rxc0")),
-  genericMode: (b.attach_xdp("rxc0", count, BPF.XDP_FLAGS_SKB_MODE), await seen()),
-  unknown: failure(() => b.attach_xdp("rxc1", b.load_func("other", BPF.XDP))),
-  wrongFlags: failure(() => b.attach_xdp("rxd0", b.load_func("other", BPF.XDP), 1 << 9)),
-};
+const before = await seen();
+b.attach_xdp("rxc0", count);
+const attached = await seen();
+const again = failure(() => b.attach_xdp("rxc0", count));
+const second = failure(() => b.attach_xdp("rxc0", b.load_func("other", BPF.XDP)));
+b.remove_xdp("rxc0");
+const removed = await seen();
+const removedTwice = failure(() => b.remove_xdp("rxc0"));
+b.attach_xdp("rxc0", count, BPF.XDP_FLAGS_SKB_MODE);
+const genericMode = await seen();
+const unknown = failure(() => b.attach_xdp("rxc1", b.load_func("other", BPF.XDP)));
+const wrongFlags = failure(() => b.attach_xdp("rxd0", b.load_func("other", BPF.XDP), 1 << 9));
+const xdp = { before, attached, again, second, removed, removedTwice, genericMode, unknown, wrongFlags };
 
 /** What the socket holds, as text. */
 function received(link: SocketLink): readonly string[] {

@@ -30,7 +30,12 @@ describe("network programs, in a network namespace of their own", () => {
 
   beforeAll(() => {
     if (!KernelRuntime.probe().ok) return;
-    const command = [process.execPath, path("../../../framework/cli/rxbpf.js"), "run", path("network-child.ts")];
+    const command = [
+      process.execPath,
+      path("../../../framework/cli/rxbpf.js"),
+      "run",
+      path("network-child.ts"),
+    ];
     report = JSON.parse(execFileSync("unshare", ["--net", ...command], { encoding: "utf8" }));
   });
 

@@ -1,4 +1,4 @@
-import { BPF, BpfError, type BpfOptions } from "../../../framework/index.ts";
+import { BPF, type BpfError, type BpfOptions } from "../../../framework/index.ts";
 
 // Objects from earlier runs may come from an earlier rewriter.
 process.env["RXBPF_CACHE"] = "";
@@ -9,7 +9,10 @@ export function open(text: string, options: Omit<BpfOptions, "text"> = {}): BPF 
 }
 
 /** The error of ours that an action throws; fails when it throws none. */
-export function failure<E extends BpfError>(type: abstract new (...args: never[]) => E, action: () => unknown): E {
+export function failure<E extends BpfError>(
+  type: abstract new (...args: never[]) => E,
+  action: () => unknown,
+): E {
   let result: unknown;
   try {
     result = action();

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { BPF, type BpfOptions, UnsupportedError, UsageError } from "../../../framework/index.ts";
 import { setNotifier } from "../../../framework/core/notify.ts";
+import { BPF, type BpfOptions, UnsupportedError, UsageError } from "../../../framework/index.ts";
 import { run } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
@@ -16,13 +16,14 @@ function openAnyhow(options: Record<string, unknown>): BPF {
 }
 
 describe("options of new BPF", () => {
-  beforeEach((context) => needsKernel(context));
-
   let folder = "";
-  beforeEach(() => {
+
+  beforeEach((context) => {
+    needsKernel(context);
     folder = mkdtempSync(join(tmpdir(), "rxbpf-"));
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
+
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   test("an unknown option is an error that names it and what it may mean", () => {
     const error = failure(UsageError, () => openAnyhow({ txt: SOURCE }));
@@ -34,7 +35,9 @@ describe("options of new BPF", () => {
   });
 
   test("an option of the wrong type is an error that shows the value", () => {
-    expect(failure(UsageError, () => openAnyhow({ text: 5 })).message).toBe('BPF: "text" must be a string, not 5');
+    expect(failure(UsageError, () => openAnyhow({ text: 5 })).message).toBe(
+      'BPF: "text" must be a string, not 5',
+    );
     expect(failure(UsageError, () => openAnyhow({ text: SOURCE, cflags: "-DA" })).message).toBe(
       'BPF: "cflags" must be an array of strings, not "-DA"',
     );
@@ -64,7 +67,9 @@ describe("options of new BPF", () => {
 
   test("cflags define macros and add include folders", () => {
     writeFileSync(join(folder, "own.h"), "#define BASE 40\n");
-    using b = open('#include "own.h"\nint f(void *ctx) { return BASE + MORE; }', { cflags: ["-DMORE=2", `-I${folder}`] });
+    using b = open('#include "own.h"\nint f(void *ctx) { return BASE + MORE; }', {
+      cflags: ["-DMORE=2", `-I${folder}`],
+    });
     expect(run(b, "f")).toBe(42);
   });
 
@@ -127,7 +132,9 @@ describe("functions", () => {
   });
 
   test("load_funcs loads every function", () => {
-    using b = open("int f(void *ctx) { return 0; } static int helper(void) { return 1; } int g(void *ctx) { return helper(); }");
+    using b = open(
+      "int f(void *ctx) { return 0; } static int helper(void) { return 1; } int g(void *ctx) { return helper(); }",
+    );
     expect(b.load_funcs(BPF.RAW_TRACEPOINT).map(({ name }) => name)).toEqual(["f", "g"]);
   });
 
@@ -141,6 +148,18 @@ describe("functions", () => {
     expect(failure(UsageError, () => b.load_func("first", 99)).message).toBe("no program type 99");
   });
 
+  test("a function loaded as one type is refused where another is needed, with what to write", () => {
+    using b = open(SOURCE);
+    const f = b.load_func("f", BPF.KPROBE);
+    const xdp = failure(UsageError, () => b.attach_xdp("nodevice", f));
+    expect([xdp.message, xdp.hint]).toEqual([
+      'attach_xdp: "f" is loaded as a kprobe program',
+      'load it as one that fits: load_func("f", BPF.XDP)',
+    ]);
+    const socket = failure(UsageError, () => b.attach_raw_socket(f, "nodevice"));
+    expect(socket.hint).toBe('load it as one that fits: load_func("f", BPF.SOCKET_FILTER)');
+  });
+
   test("get_syscall_fnname gives a function that the kernel has, and fix_syscall_fnname any prefix's", () => {
     using b = open(SOURCE);
     const name = b.get_syscall_fnname("execve");
@@ -152,11 +171,16 @@ describe("functions", () => {
   });
 
   test("get_table gives one table object per name; an unknown name is an error with near names", () => {
-    using b = open("BPF_HASH(counts); BPF_ARRAY(sizes); int f(void *ctx) { counts.increment(1); sizes.increment(0); return 0; }");
+    using b = open(
+      "BPF_HASH(counts); BPF_ARRAY(sizes); int f(void *ctx) { counts.increment(1); sizes.increment(0); return 0; }",
+    );
     expect(b.get_table("counts")).toBe(b.get_table("counts"));
     expect(b.tableNames).toEqual(["counts", "sizes"]);
     const near = failure(UsageError, () => b.get_table("count"));
-    expect([near.message, near.hint]).toEqual(['the source declares no table "count"', "did you mean counts?"]);
+    expect([near.message, near.hint]).toEqual([
+      'the source declares no table "count"',
+      "did you mean counts?",
+    ]);
     expect(failure(UsageError, () => b.get_table("something")).hint).toBe("tables are counts, sizes");
   });
 
@@ -166,13 +190,17 @@ describe("functions", () => {
       b.attach_kprobe({ event: "sys_rmdir", function: "f" } as unknown as { event: string; fn_name: string }),
     );
     expect(attach.message).toBe('attach_kprobe: unknown option "function"');
-    const detach = failure(UsageError, () => b.detach_tracepoint({ tracepoint: "a:b" } as unknown as { tp: string }));
+    const detach = failure(UsageError, () =>
+      b.detach_tracepoint({ tracepoint: "a:b" } as unknown as { tp: string }),
+    );
     expect(detach.message).toBe('detach_tracepoint: unknown option "tracepoint"');
   });
 
   test("a required option that is left out is an error that names it", () => {
     using b = open(SOURCE);
-    const error = failure(UsageError, () => b.attach_kprobe({ event: "sys_rmdir" } as { event: string; fn_name: string }));
+    const error = failure(UsageError, () =>
+      b.attach_kprobe({ event: "sys_rmdir" } as { event: string; fn_name: string }),
+    );
     expect(error.message).toBe('attach_kprobe: "fn_name" is missing');
     expect(failure(UsageError, () => b.detach_tracepoint({} as { tp: string })).message).toBe(
       'detach_tracepoint: "tp" is missing',

@@ -42,7 +42,9 @@ describe("BPF_PERF_OUTPUT", () => {
       }`);
     const out = b.get_table<never, Data>("out");
     const calls: { cpu: number; size: number; event: Data }[] = [];
-    out.open_perf_buffer((cpu, data, size) => calls.push({ cpu, size, event: out.event(data) }), { page_cnt: 2 });
+    out.open_perf_buffer((cpu, data, size) => calls.push({ cpu, size, event: out.event(data) }), {
+      page_cnt: 2,
+    });
     run(b, "f");
     expect(await b.perf_buffer_poll()).toBe(1);
     const [{ cpu, size, event }] = calls as [(typeof calls)[0]];

@@ -124,7 +124,10 @@ describe("opening the wrong buffer", () => {
     using b = open(`BPF_PERF_OUTPUT(perf); BPF_RINGBUF_OUTPUT(ring, 1); int f(void *ctx) { return 0; }`);
     const ring = failure(UsageError, () => b.get_table("perf").open_ring_buffer(() => {}));
     const perf = failure(UsageError, () => b.get_table("ring").open_perf_buffer(() => {}));
-    expect([ring.hint, perf.hint]).toEqual(["use open_perf_buffer(callback)", "use open_ring_buffer(callback)"]);
+    expect([ring.hint, perf.hint]).toEqual([
+      "use open_perf_buffer(callback)",
+      "use open_ring_buffer(callback)",
+    ]);
   });
 
   test("a number of pages that is no power of two is an error", () => {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { BPF, TraceLine } from "../../../framework/index.ts";
 import { isAtLeast } from "../../../framework/core/version.ts";
+import type { BPF, TraceLine } from "../../../framework/index.ts";
 import { kernelVersion } from "../../../framework/sys/proc.ts";
 import { collect, eventually, marker, run } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
@@ -25,7 +25,12 @@ describe("bpf_trace_printk", () => {
     ["no value", "", "", []],
     ["one value", " %d", ", (int)ctx->args[0]", [-1n]],
     ["two values", " %d %u", ", (int)ctx->args[0], (u32)ctx->args[1]", [-1n, 2n]],
-    ["three values", " %d %u %llx", ", (int)ctx->args[0], (u32)ctx->args[1], ctx->args[2]", [-1n, 2n, 2n ** 40n]],
+    [
+      "three values",
+      " %d %u %llx",
+      ", (int)ctx->args[0], (u32)ctx->args[1], ctx->args[2]",
+      [-1n, 2n, 2n ** 40n],
+    ],
   ])("prints %s", async (_, format, values, args) => {
     const mark = marker();
     using b = open(`int f(${CTX}) { bpf_trace_printk("${mark}${format}"${values}); return 0; }`);

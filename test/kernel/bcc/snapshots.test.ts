@@ -18,7 +18,10 @@ describe("snapshots and changes", () => {
     run(b, "f", 1);
     run(b, "f", 2);
     await eventually("a snapshot with both", () => snapshots.items.at(-1)?.size === 2);
-    expect([...snapshots.items.at(-1)!].sort()).toEqual([[1, 2n], [2, 1n]]);
+    expect([...snapshots.items.at(-1)!].sort()).toEqual([
+      [1, 2n],
+      [2, 1n],
+    ]);
     expect([...snapshots.items[0]!]).toEqual([[1, 1n]]);
   });
 
@@ -83,7 +86,9 @@ describe("snapshots and changes", () => {
   test("closing completes every stream", () => {
     const b = open("BPF_HASH(t); int f(void *ctx) { return 0; }");
     const t = b.get_table("t");
-    const streams = [t.snapshots(1000), t.changes(1000), t.snapshots(2000), t.changes(2000)].map((s) => collect<unknown>(s));
+    const streams = [t.snapshots(1000), t.changes(1000), t.snapshots(2000), t.changes(2000)].map((s) =>
+      collect<unknown>(s),
+    );
     b.close();
     expect(streams.map(({ end }) => end)).toEqual(["complete", "complete", "complete", "complete"]);
   });

@@ -1,7 +1,7 @@
 import { rmdirSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { setNotifier } from "../../../framework/core/notify.ts";
-import { UnsupportedError } from "../../../framework/index.ts";
+import { AttachError, UnsupportedError } from "../../../framework/index.ts";
 import { needsMissingKprobes } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
 
@@ -17,7 +17,9 @@ describe("probes on a kernel without kprobes", () => {
   test("a probe of a system call uses its tracepoint, and says so once", () => {
     const notices: string[] = [];
     using _ = setNotifier((line) => notices.push(line));
-    using b = open(`BPF_ARRAY(counts, u64, 1); int f(void *ctx) { if (${OWN}) counts.increment(0); return 0; }`);
+    using b = open(
+      `BPF_ARRAY(counts, u64, 1); int f(void *ctx) { if (${OWN}) counts.increment(0); return 0; }`,
+    );
     const entry = b.attach_kprobe({ event: b.get_syscall_fnname("rmdir"), fn_name: "f" });
     const exit = b.attach_kretprobe({ event: b.get_syscall_fnname("rmdir"), fn_name: "f" });
     rmdirInVain();
@@ -29,6 +31,22 @@ describe("probes on a kernel without kprobes", () => {
     expect(notices).toEqual([
       "rxbpf: this kernel has no kprobes (CONFIG_KPROBES); probes of system calls use the calls' tracepoints instead",
     ]);
+  });
+
+  test("detach_kprobe and detach_kretprobe take the function's name, as where there are kprobes", () => {
+    using b = open(
+      `BPF_ARRAY(counts, u64, 1); int f(void *ctx) { if (${OWN}) counts.increment(0); return 0; }`,
+    );
+    const event = b.get_syscall_fnname("rmdir");
+    b.attach_kprobe({ event, fn_name: "f" });
+    b.attach_kretprobe({ event, fn_name: "f" });
+    expect(b.num_open_kprobes()).toBe(2);
+    b.detach_kprobe({ event });
+    b.detach_kretprobe({ event, fn_name: "f" });
+    rmdirInVain();
+    expect(b.get_table("counts").values()).toEqual([0n]);
+    const error = failure(AttachError, () => b.detach_kprobe({ event }));
+    expect(error.message).toBe(`nothing is attached to kprobe ${event}`);
   });
 
   test("PT_REGS_PARM1(ctx) is the call's first argument there", () => {
@@ -52,14 +70,18 @@ describe("probes on a kernel without kprobes", () => {
     using b = open("int f(void *ctx) { return 0; }");
     const error = failure(UnsupportedError, () => b.attach_kprobe({ event, fn_name: "f", event_off }));
     expect(error.code).toBe("UNSUPPORTED");
-    expect(error.message).toBe(`cannot attach "f" to ${target}: this kernel was built without CONFIG_KPROBES`);
+    expect(error.message).toBe(
+      `cannot attach "f" to ${target}: this kernel was built without CONFIG_KPROBES`,
+    );
     expect(error.hint).toMatch(/TRACEPOINT_PROBE, RAW_TRACEPOINT_PROBE/);
   });
 
   test("a kretprobe of another function is that error too", () => {
     using b = open("int f(void *ctx) { return 0; }");
     const error = failure(UnsupportedError, () => b.attach_kretprobe({ event: "vfs_read", fn_name: "f" }));
-    expect(error.message).toBe('cannot attach "f" to kretprobe vfs_read: this kernel was built without CONFIG_KPROBES');
+    expect(error.message).toBe(
+      'cannot attach "f" to kretprobe vfs_read: this kernel was built without CONFIG_KPROBES',
+    );
   });
 
   test("kprobe__… for another function fails in the constructor", () => {

@@ -8,7 +8,9 @@ import { open } from "./open.ts";
 
 /** An object whose function f prints "<mark> <argument>". */
 function printer(mark: string): BPF {
-  return open(`int f(struct bpf_raw_tracepoint_args *ctx) { bpf_trace_printk("${mark} %d", ctx->args[0]); return 0; }`);
+  return open(
+    `int f(struct bpf_raw_tracepoint_args *ctx) { bpf_trace_printk("${mark} %d", ctx->args[0]); return 0; }`,
+  );
 }
 
 /** Calls `read` until it gives a line with the mark, printing again each time: others' lines come between. */
@@ -97,7 +99,11 @@ describe("the trace pipe", () => {
     await printing;
     expect(await reading).toSatisfy((line) => line === null || typeof line === "string");
     expect(lines.end).toBe("complete");
-    expect([await b.trace_readline(), await b.trace_readline(true), await b.trace_fields()]).toEqual([null, null, null]);
+    expect([await b.trace_readline(), await b.trace_readline(true), await b.trace_fields()]).toEqual([
+      null,
+      null,
+      null,
+    ]);
   });
 
   test("an abort ends a trace_readline that waits", async () => {

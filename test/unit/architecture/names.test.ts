@@ -45,11 +45,14 @@ describe("public names", () => {
     expect(spelled.filter(isRespelled).map(({ where }) => where)).toEqual(OUR_OWN);
   });
 
-  test("what a script imports begins with a capital when it is a class or a type, and with a small letter otherwise", () => {
-    const wrong = names.filter(({ name, kind }) => {
-      const isSmall = kind === "function" || kind === "constant";
-      return !(isSmall ? /^[a-z][a-zA-Z\d]*$/ : /^[A-Z][a-zA-Z\d]*$/).test(name);
-    });
-    expect(wrong.map(({ name }) => name)).toEqual([]);
+  test("what a script imports looks like what it is: classes and types, functions, constants", () => {
+    const looks = {
+      class: /^[A-Z][a-zA-Z\d]*$/,
+      interface: /^[A-Z][a-zA-Z\d]*$/,
+      type: /^[A-Z][a-zA-Z\d]*$/,
+      function: /^[a-z][a-zA-Z\d]*$/,
+      constant: /^[A-Z][A-Z\d_]*$/,
+    } as const;
+    expect(names.filter(({ name, kind }) => !looks[kind].test(name)).map(({ name }) => name)).toEqual([]);
   });
 });

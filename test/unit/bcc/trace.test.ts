@@ -1,7 +1,13 @@
 import { Subject, throwError } from "rxjs";
 import { describe, expect, test } from "vitest";
+import {
+  lineFormat,
+  parseTraceLine,
+  type TraceLine,
+  TracePipe,
+  traceFields,
+} from "../../../framework/bcc/trace.ts";
 import { UsageError } from "../../../framework/core/errors.ts";
-import { lineFormat, parseTraceLine, type TraceLine, TracePipe, traceFields } from "../../../framework/bcc/trace.ts";
 
 const line = (text: string): TraceLine | undefined => parseTraceLine(text);
 
@@ -70,7 +76,14 @@ describe("lines of the trace pipe", () => {
     [
       "a message that looks like a line",
       "            node-1       [001] ....     5.500000: bpf_trace_printk: sh-2 [000] .... 1.0: bpf_trace_printk: y",
-      { task: "node", pid: 1, cpu: 1, flags: "....", ts: 5.5, msg: "sh-2 [000] .... 1.0: bpf_trace_printk: y" },
+      {
+        task: "node",
+        pid: 1,
+        cpu: 1,
+        flags: "....",
+        ts: 5.5,
+        msg: "sh-2 [000] .... 1.0: bpf_trace_printk: y",
+      },
     ],
     [
       "a message that begins with a number and a colon, behind the marker",
@@ -120,7 +133,11 @@ describe("trace_print's format", () => {
 
 describe("the trace pipe's queue", () => {
   /** A pipe whose lines the test writes; `readers` counts how often it is open. */
-  function madePipe(): { readonly pipe: TracePipe; readonly source: Subject<string>; readonly readers: () => number } {
+  function madePipe(): {
+    readonly pipe: TracePipe;
+    readonly source: Subject<string>;
+    readonly readers: () => number;
+  } {
     const source = new Subject<string>();
     const pipe = new TracePipe(() => source);
     return { pipe, source, readers: () => (source.observed ? 1 : 0) };

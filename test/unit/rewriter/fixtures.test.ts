@@ -26,7 +26,7 @@ function shown(name: string, { text }: Lowered): string {
   return text
     .slice(first)
     .split("\n")
-    .filter((line) => !/^# 1 ".*\/(?:absent|compile\/headers)\//.test(line))
+    .filter((line) => !/^# \d+ ".*\/(?:absent|compile\/headers)\//.test(line))
     .join("\n")
     .replaceAll(`"${folder}/`, '"');
 }

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { beforeEach, describe, expect, test } from "vitest";
+import { eventually, settle } from "../../support/events.ts";
+import { expectFreed, type Holdings, holdings, probesOf } from "../../support/leaks.ts";
+import { needsKernel } from "../../support/skip.ts";
+import { open } from "./open.ts";
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const COMMAND = [path("../../../framework/cli/rxbpf.js"), "run", path("held-child.ts")];
+
+/** Starts the child, and waits until it has attached. */
+async function startHolder(
+  ...args: readonly string[]
+): Promise<{ readonly child: ChildProcess; readonly held: Holdings }> {
+  const child = spawn(process.execPath, [...COMMAND, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  let output = "";
+  child.stdout?.on("data", (data: Buffer) => {
+    output += data.toString();
+  });
+  await eventually("the child to attach", () => output.includes("attached") || child.exitCode !== null);
+  expect(child.exitCode).toBeNull();
+  return { child, held: holdings(child.pid!) };
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill(signal);
+  await ended;
+}
+
+describe("a process that ends", () => {
+  beforeEach((context) => needsKernel(context, "ringbuf"));
+
+  test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
+    "by %s leaves no program, map or link behind",
+    async (signal) => {
+      const { child, held } = await startHolder();
+      expect(held.programs.length).toBeGreaterThanOrEqual(5);
+      expect(held.maps.length).toBeGreaterThanOrEqual(4);
+      expect(held.links.length).toBeGreaterThanOrEqual(1);
+      await end(child, signal);
+      await expectFreed(held);
+      expect(probesOf(child.pid!)).toEqual([]);
+    },
+  );
+
+  test("by an exception of the script, or process.exit, leaves no probe behind, and its status tells", () => {
+    const thrown = spawnSync(process.execPath, [...COMMAND, "--throw"], { encoding: "utf8" });
+    expect([thrown.status, thrown.stderr]).toEqual([1, expect.stringContaining("RangeError: of the script")]);
+    const left = spawnSync(process.execPath, [...COMMAND, "--exit"], { encoding: "utf8" });
+    expect(left.status).toBe(3);
+    expect([...probesOf(thrown.pid), ...probesOf(left.pid)]).toEqual([]);
+  });
+});
+
+describe("return probes in tracefs, which outlive a process", () => {
+  beforeEach((context) => needsKernel(context, "kprobe", "ringbuf"));
+
+  test("are removed when the script throws or exits", () => {
+    for (const how of ["--throw", "--exit"]) {
+      const { pid, status } = spawnSync(process.execPath, [...COMMAND, "--maxactive", how], {
+        stdio: "ignore",
+      });
+      expect(status).toBe(how === "--throw" ? 1 : 3);
+      expect(probesOf(pid)).toEqual([]);
+    }
+  });
+
+  test("run no program after kill -9, and are removed when the next such probe is made", async () => {
+    const { child, held } = await startHolder("--maxactive");
+    expect(held.probes).toHaveLength(1);
+    await end(child, "SIGKILL");
+    await expectFreed(held);
+    await settle();
+    using b = open("int f(void *ctx) { return 0; }");
+    b.attach_kretprobe({ event: "vfs_read", fn_name: "f", maxactive: 2 });
+    expect(probesOf(child.pid!)).toEqual([]);
+    expect(probesOf(process.pid)).toHaveLength(1);
+  });
+});
