@@ -44,8 +44,10 @@ export interface Mentions {
   readonly words: ReadonlySet<string>;
   /** Words behind "." or "->". */
   readonly members: ReadonlySet<string>;
-  /** Names and tags the source defines at file scope. */
-  readonly defined: ReadonlySet<string>;
+  /** Tags the source defines. */
+  readonly definedTags: ReadonlySet<string>;
+  /** Functions, variables, tables, typedefs and enumerators the source defines at file scope. */
+  readonly definedNames: ReadonlySet<string>;
 }
 
 export interface RewriteResult {
@@ -164,5 +166,6 @@ function mentionsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Menti
     }
     before = word;
   }
-  return { tags, words, members, defined: new Set([...facts.fileNames, ...facts.tags, ...tables.keys()]) };
+  const definedNames = new Set([...facts.fileNames, ...tables.keys()]);
+  return { tags, words, members, definedTags: facts.tags, definedNames };
 }

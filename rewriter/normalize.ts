@@ -44,7 +44,6 @@ const QUALIFIERS = new Set([
   "__weak",
   "__hidden",
   "__maybe_unused",
-  "__unused",
   "__must_check",
   "__packed",
   "__ksym",

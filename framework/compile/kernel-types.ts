@@ -9,12 +9,20 @@ export interface TypeRequest {
   readonly words: ReadonlySet<string>;
   /** Member names the source uses: a pointer member of such a name leads to a type that must be complete. */
   readonly members: ReadonlySet<string>;
-  /** Names and tags the source or the base header defines itself: those win. */
-  readonly defined: ReadonlySet<string>;
+  /** Tags the source or the base header defines itself: those win. */
+  readonly definedTags: ReadonlySet<string>;
+  /** Functions, variables, typedefs, enumerators and macros the source or the base header defines itself: those win. */
+  readonly definedNames: ReadonlySet<string>;
 }
 
 type Record = BtfType & { kind: "struct" | "union" };
 type Enumeration = BtfType & { kind: "enum" | "enum64" };
+
+/** C keeps the words behind struct, union and enum apart from all other names. */
+type Space = "tag" | "name";
+
+/** Typedefs that are the compiler's own. */
+const BUILTINS: ReadonlySet<string> = new Set(["__builtin_va_list"]);
 
 /**
  * C declarations of the kernel types that a source reaches: what it names, what those hold by value, and what their
@@ -32,7 +40,8 @@ class Emitter {
   readonly #out: string[] = [];
   /** Names given to records, enums and typedefs by type id. */
   readonly #names = new Map<number, string>();
-  readonly #taken = new Map<string, number>();
+  /** Type ids by the names they took; 0 for an enum. */
+  readonly #taken = { tag: new Map<string, number>(), name: new Map<string, number>() };
   readonly #done = new Set<number>();
   readonly #forwarded = new Set<string>();
   readonly #enumerators = new Set<string>();
@@ -46,15 +55,21 @@ class Emitter {
   }
 
   emit(): string {
-    const { tags, words, defined } = this.#request;
+    const { tags, words, definedTags, definedNames } = this.#request;
     for (const tag of tags) {
-      const id = defined.has(tag) ? 0 : this.#btf.find(tag, "struct", "union", "enum", "enum64");
-      if (id !== 0) this.#pending.push(id);
+      const id = definedTags.has(tag) ? 0 : this.#btf.find(tag, "struct", "union", "enum", "enum64");
+      if (id === 0) continue;
+      this.#pending.push(id);
+      // Another type of that name that is reached first must not take it.
+      if (/^(?:struct|union)$/.test(this.#btf.kindOf(id))) this.#nameOf(id, tag, "tag");
     }
     for (const word of words) {
-      if (defined.has(word)) continue;
+      if (definedNames.has(word)) continue;
       const id = this.#btf.find(word, "typedef");
-      if (id !== 0) this.#pending.push(id);
+      if (id !== 0) {
+        this.#pending.push(id);
+        this.#nameOf(id, word, "name");
+      }
       const enumerator = id === 0 ? this.#btf.findEnumerator(word) : undefined;
       if (enumerator !== undefined) this.#pending.push(enumerator.type);
     }
@@ -70,6 +85,8 @@ class Emitter {
       if (type.kind === "typedef") this.#declareFor(type.type);
       return;
     }
+    // A record may point to itself by its typedef, so the typedef comes first.
+    if (type.kind === "typedef" && this.#declareRecordName(id)) return this.#declareFor(type.type);
     this.#done.add(id);
     switch (type.kind) {
       case "struct":
@@ -128,23 +145,25 @@ class Emitter {
     const target = this.#skipQualifiers(id);
     const type = this.#btf.type(target);
     if (type.kind === "ptr") this.#declarePointee(type.type);
+    else if ((type.kind === "struct" || type.kind === "union") && type.name === "") this.#completeMembers(type);
     else if (type.kind === "struct" || type.kind === "union" || type.kind === "fwd") this.#forward(target);
     else if (type.kind === "typedef") {
-      // A typedef of a record that is only pointed to needs its name alone.
-      const inner = this.#btf.resolve(target);
-      const innerType = this.#btf.type(inner);
-      if (innerType.kind === "struct" || innerType.kind === "union") {
-        if (innerType.name !== "") {
-          this.#forward(inner);
-          if (!this.#done.has(target)) {
-            this.#done.add(target);
-            this.#out.push(`typedef ${this.#tagOf(inner, innerType)} ${this.#nameOf(target, type.name)};`);
-          }
-          return;
-        }
-      }
-      this.#complete(target);
+      if (!this.#declareRecordName(target)) this.#complete(target);
     } else if (type.kind === "array") this.#declareFor(target);
+  }
+
+  /** Declares the typedef of a named record, which need not be complete for that. False for other typedefs. */
+  #declareRecordName(id: number): boolean {
+    const record = this.#btf.resolve(id);
+    const type = this.#btf.type(record);
+    const typedef = this.#btf.type(id);
+    if ((type.kind !== "struct" && type.kind !== "union") || type.name === "" || typedef.kind !== "typedef") return false;
+    this.#forward(record);
+    if (!this.#done.has(id)) {
+      this.#done.add(id);
+      this.#out.push(`typedef ${this.#tagOf(record, type)} ${this.#nameOf(id, typedef.name, "name")};`);
+    }
+    return true;
   }
 
   /** A member the source uses: what it points to becomes complete. */
@@ -179,42 +198,53 @@ class Emitter {
   }
 
   #tagOf(id: number, type: Record): string {
-    return `${type.kind} ${this.#nameOf(id, type.name)}`;
+    return `${type.kind} ${this.#nameOf(id, type.name, "tag")}`;
   }
 
   /** A name that is free: the type's own, or a marked one when the source or another type of that name took it. */
-  #nameOf(id: number, own: string): string {
+  #nameOf(id: number, own: string, space: Space): string {
     const known = this.#names.get(id);
     if (known !== undefined) return known;
+    const taken = this.#taken[space];
     let name = own;
-    for (let n = 2; (name === own && this.#request.defined.has(own)) || this.#taken.has(name); n++) {
-      const holder = this.#taken.get(name);
+    for (let n = 2; (name === own && this.#isDefined(own, space)) || taken.has(name); n++) {
+      const holder = taken.get(name);
       if (holder !== undefined && this.#sameShape(holder, id)) break;
       name = `${own}___${n}`;
     }
-    if (!this.#taken.has(name)) this.#taken.set(name, id);
+    if (!taken.has(name)) taken.set(name, id);
     else this.#done.add(id);
     this.#names.set(id, name);
     return name;
   }
 
-  /** Two entries of one name that cannot be told apart in C: the same kind, size and member count. */
+  /** Whether the source, the base header or the compiler gives a name its meaning. */
+  #isDefined(name: string, space: Space): boolean {
+    const { definedTags, definedNames } = this.#request;
+    return space === "tag" ? definedTags.has(name) : definedNames.has(name) || BUILTINS.has(name);
+  }
+
+  /** Whether two entries of one name cannot be told apart in C: the same kind, size and places of members. */
   #sameShape(a: number, b: number): boolean {
     const first = this.#btf.type(a);
     const second = this.#btf.type(b);
     if ((first.kind !== "struct" && first.kind !== "union") || first.kind !== second.kind) return a === b;
-    return first.size === second.size && first.members.length === second.members.length;
+    if (first.size !== second.size || first.members.length !== second.members.length) return false;
+    return first.members.every(({ name, bitOffset, bitSize }, index) => {
+      const other = second.members[index]!;
+      return name === other.name && bitOffset === other.bitOffset && bitSize === other.bitSize;
+    });
   }
 
   #writeEnum(type: Enumeration): void {
     const fresh = type.values.filter(
-      ({ name }) => !this.#enumerators.has(name) && !this.#request.defined.has(name),
+      ({ name }) => !this.#enumerators.has(name) && !this.#request.definedNames.has(name),
     );
-    const named = type.name !== "" && !this.#request.defined.has(type.name) && !this.#taken.has(type.name);
+    const named = type.name !== "" && !this.#isDefined(type.name, "tag") && !this.#taken.tag.has(type.name);
     if (fresh.length === 0 && !named) return;
     for (const { name } of fresh) this.#enumerators.add(name);
     const values = fresh.map(({ name, value }) => `${name} = ${literal(value)}`).join(", ");
-    if (named) this.#taken.set(type.name, 0);
+    if (named) this.#taken.tag.set(type.name, 0);
     const packed = type.size < 4 ? " __attribute__((packed))" : "";
     const body = fresh.length === 0 ? "" : ` { ${values} }${packed}`;
     if (body !== "") this.#out.push(`enum${named ? ` ${type.name}` : ""}${body};`);
@@ -224,11 +254,11 @@ class Emitter {
     const target = this.#btf.type(type.type);
     if (target.kind === "enum" || target.kind === "enum64") {
       this.#writeEnum(target);
-      this.#out.push(`typedef ${integerOf(target.size, target.signed)} ${this.#nameOf(id, type.name)};`);
+      this.#out.push(`typedef ${integerOf(target.size, target.signed)} ${this.#nameOf(id, type.name, "name")};`);
       return;
     }
     this.#declareFor(type.type);
-    this.#out.push(`typedef ${this.#declare(type.type, this.#nameOf(id, type.name))};`);
+    this.#out.push(`typedef ${this.#declare(type.type, this.#nameOf(id, type.name, "name"))};`);
   }
 
   #bodyOf(type: Record): string {
@@ -284,7 +314,7 @@ class Emitter {
       case "enum64":
         return `${integerOf(type.size, type.signed)} ${name}`.trimEnd();
       case "typedef":
-        return `${this.#nameOf(id, type.name)} ${name}`.trimEnd();
+        return `${this.#nameOf(id, type.name, "name")} ${name}`.trimEnd();
       case "ptr":
         return this.#declarePointer(type.type, name);
       case "array":

@@ -16,20 +16,40 @@ export interface LoweredSource {
   readonly tracepointStructs: readonly string[];
 }
 
-let baseText: { base: string; lower: string; names: ReadonlySet<string> } | undefined;
+/** The headers that stand around every source, and what they define. */
+interface Shipped {
+  readonly base: string;
+  readonly lower: string;
+  readonly tags: ReadonlySet<string>;
+  /** Typedefs and macros. */
+  readonly names: ReadonlySet<string>;
+}
 
-function shipped(): NonNullable<typeof baseText> {
-  if (baseText === undefined) {
+let headers: Shipped | undefined;
+
+const TYPEDEF = /^typedef .*?(\w+);\n/gm;
+const STRUCT = /^struct (\w+) \{[^}]*\};\n/gm;
+
+function shipped(): Shipped {
+  if (headers === undefined) {
     const base = readFileSync(join(headersFolder, "base.h"), "utf8");
     const lower = readFileSync(join(headersFolder, "lower.h"), "utf8");
-    const names = new Set([
-      ...[...base.matchAll(/^typedef .*?(\w+);$/gm)].map((match) => match[1]!),
-      ...[...base.matchAll(/^struct (\w+) \{/gm)].map((match) => match[1]!),
-      ...[...`${base}\n${lower}`.matchAll(/^#define (\w+)/gm)].map((match) => match[1]!),
-    ]);
-    baseText = { base, lower, names };
+    const typedefs = [...base.matchAll(TYPEDEF)].map((match) => match[1]!);
+    const macros = [...`${base}\n${lower}`.matchAll(/^#define (\w+)/gm)].map((match) => match[1]!);
+    const tags = new Set([...base.matchAll(STRUCT)].map((match) => match[1]!));
+    headers = { base, lower, tags, names: new Set([...typedefs, ...macros]) };
   }
-  return baseText;
+  return headers;
+}
+
+/**
+ * The base header without what a source defines itself. Names in two underscores stay: the rest of the header stands
+ * on them, and a source can only repeat them.
+ */
+function baseFor(base: string, { definedTags, definedNames }: TypeRequest): string {
+  return base
+    .replace(TYPEDEF, (line, name: string) => (definedNames.has(name) && !name.startsWith("__") ? "" : line))
+    .replace(STRUCT, (lines, tag: string) => (definedTags.has(tag) ? "" : lines));
 }
 
 /** Words of C itself and of the compiler, which no kernel type is called: looking each up would cost a millisecond. */
@@ -41,10 +61,10 @@ const KEYWORDS = new Set(
 
 /** Everything that stands before the user's text: base types, the kernel's, helpers, the meaning of methods. */
 export function preludeFor(source: LoweredSource, types: () => Btf | null): string {
-  const { base, lower, names } = shipped();
-  const { defined } = source.request;
+  const { base, lower, tags, names } = shipped();
+  const { definedTags, definedNames } = source.request;
   const wanted = [...source.request.words].filter(
-    (word) => !names.has(word) && !defined.has(word) && !KEYWORDS.has(word),
+    (word) => !names.has(word) && !definedNames.has(word) && !KEYWORDS.has(word),
   );
   const used = wanted.filter((word) => word.startsWith("bpf_") && Object.hasOwn(helpers, word.slice(4)));
   const helperNames = new Set(used);
@@ -52,13 +72,14 @@ export function preludeFor(source: LoweredSource, types: () => Btf | null): stri
   const request = {
     ...source.request,
     words: new Set(wanted.filter((word) => !helperNames.has(word))),
-    defined: new Set([...defined, ...names]),
+    definedTags: new Set([...definedTags, ...tags]),
+    definedNames: new Set([...definedNames, ...names]),
   };
   const needsTypes = request.words.size > 0 || request.tags.size > 0;
   const btf = needsTypes ? types() : null;
   const structs = [...new Set(declarations.flatMap((line) => line.match(/\b(?:struct|union) \w+/g) ?? []))];
   return [
-    base,
+    baseFor(base, source.request),
     btf === null ? "" : kernelTypes(btf, request),
     ...structs.map((tag) => `${tag};`),
     ...declarations,

@@ -45,26 +45,6 @@ typedef int pid_t;
 typedef unsigned int uid_t;
 typedef unsigned int gid_t;
 
-#define offsetof(type, member) __builtin_offsetof(type, member)
-#define __always_inline inline __attribute__((always_inline))
-#define __weak __attribute__((weak))
-#define __hidden __attribute__((visibility("hidden")))
-#define __packed __attribute__((packed))
-#define __maybe_unused __attribute__((unused))
-#define __unused __attribute__((unused))
-#define __must_check
-#define __user
-#define __kernel
-#define __rcu
-#define __percpu
-#define __iomem
-#define __force
-#define __bitwise
-#define __init
-#define __exit
-#define __ksym __attribute__((section(".ksyms")))
-#define __kconfig __attribute__((section(".kconfig")))
-
 struct bpf_map_def {
   unsigned int type;
   unsigned int key_size;

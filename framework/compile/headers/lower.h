@@ -7,6 +7,27 @@
 #ifndef RXBPF_LOWER_H
 #define RXBPF_LOWER_H
 
+/* ---- words of kernel headers; behind the kernel's types, whose members may be called so ---- */
+
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#define __always_inline inline __attribute__((always_inline))
+#define __weak __attribute__((weak))
+#define __hidden __attribute__((visibility("hidden")))
+#define __packed __attribute__((packed))
+#define __maybe_unused __attribute__((unused))
+#define __must_check
+#define __user
+#define __kernel
+#define __rcu
+#define __percpu
+#define __iomem
+#define __force
+#define __bitwise
+#define __init
+#define __exit
+#define __ksym __attribute__((section(".ksyms")))
+#define __kconfig __attribute__((section(".kconfig")))
+
 static void *(*const __rx_map_lookup_elem)(void *, const void *) = (void *)1;
 static long (*const __rx_map_update_elem)(void *, const void *, const void *, __u64) = (void *)2;
 static long (*const __rx_map_delete_elem)(void *, const void *) = (void *)3;

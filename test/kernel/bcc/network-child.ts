@@ -2,7 +2,7 @@
  * Run in a network namespace of its own by the network test: makes a veth pair, attaches XDP programs and a raw
  * socket there, and prints what happened as JSON.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { readSync, writeFileSync } from "node:fs";
 import { BPF, BpfError, type SocketLink } from "rxbpf";
@@ -39,6 +39,8 @@ function failure(action: () => unknown): {
   throw new Error("nothing was thrown");
 }
 
+// Built in here, a module elsewhere, and not every system loads it when it is asked for.
+spawnSync("modprobe", ["veth"]);
 writeFileSync("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
 ip("link", "set", "lo", "up");
 ip("link", "add", "rxc0", "address", MAC, "type", "veth", "peer", "name", "rxd0");
