@@ -349,7 +349,8 @@ function functionDeclarator(node: SyntaxNode | null): SyntaxNode | undefined {
 function leafName(node: SyntaxNode): SyntaxNode | undefined {
   let at: SyntaxNode | null = node;
   while (at !== null) {
-    if (at.type === "identifier" || at.type === "type_identifier") return at;
+    // The grammar knows names such as bool and uint32_t as types, also where a source defines them.
+    if (/^(?:identifier|type_identifier|primitive_type)$/.test(at.type)) return at;
     at = at.childForFieldName("declarator") ?? at.namedChildren.find((child) => /declarator$/.test(child.type)) ?? null;
   }
   return undefined;

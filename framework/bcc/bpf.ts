@@ -19,7 +19,16 @@ import { BpfConstants, DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import { atUsersLine, type Built, buildObject, lower } from "./pipeline.ts";
 import { syscallOf } from "./syscalls.ts";
-import { lineFormat, parseTraceLine, type TraceFields, type TraceLine, TracePipe, traceFields } from "./trace.ts";
+import {
+  countedSource,
+  discardStaleLines,
+  lineFormat,
+  parseTraceLine,
+  type TraceFields,
+  type TraceLine,
+  TracePipe,
+  traceFields,
+} from "./trace.ts";
 
 /** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
 export interface BpfOptions {
@@ -89,7 +98,8 @@ export class BPF extends BpfConstants implements Disposable {
       this.#scope.own(this.#host.runtime);
       const closing = new AbortController();
       this.#scope.defer(() => closing.abort());
-      const openLines = () => traceLines(() => this.#host.runtime.openTrace(), { signal: closing.signal });
+      const openLines = () =>
+        traceLines(() => countedSource(this.#host.runtime.openTrace()), { signal: closing.signal });
       this.#trace = this.#scope.own(new TracePipe(openLines));
       if (options.debug !== undefined) printLowered(options.debug, this.#source, this.#host.environment);
       this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
@@ -101,8 +111,10 @@ export class BPF extends BpfConstants implements Disposable {
         scope: this.#scope,
         load: (name, kind) => this.#load(this.#built, name, kind),
         loadForSyscall: (name) => this.#loadForSyscall(name),
-        hasTracepoint: (category, name) => this.#host.environment.tracepointFormat(category, name) !== undefined,
+        hasTracepoint: (category, name) =>
+          this.#host.environment.tracepointFormat(category, name) !== undefined,
       });
+      if (this.#built.facts.prints) discardStaleLines(() => this.#host.runtime.openTrace());
       this.#attachByName();
     } catch (error) {
       this.#scope[Symbol.dispose]();
@@ -127,13 +139,25 @@ export class BPF extends BpfConstants implements Disposable {
   }
 
   /** Runs a function when a kernel function is entered (4.1), or at an offset into it. */
-  attach_kprobe(options: { readonly event: string; readonly fn_name: string; readonly event_off?: number }): Link {
+  attach_kprobe(options: {
+    readonly event: string;
+    readonly fn_name: string;
+    readonly event_off?: number;
+  }): Link {
     checkOptions("attach_kprobe", options, { event: "string", fn_name: "string", event_off: "number?" });
-    return this.#attachments.attach(options.fn_name, "kprobe", kprobeTarget(options.event, options.event_off ?? 0));
+    return this.#attachments.attach(
+      options.fn_name,
+      "kprobe",
+      kprobeTarget(options.event, options.event_off ?? 0),
+    );
   }
 
   /** Runs a function when a kernel function returns (4.1). `maxactive` above 0 needs tracefs and 4.12. */
-  attach_kretprobe(options: { readonly event: string; readonly fn_name: string; readonly maxactive?: number }): Link {
+  attach_kretprobe(options: {
+    readonly event: string;
+    readonly fn_name: string;
+    readonly maxactive?: number;
+  }): Link {
     checkOptions("attach_kretprobe", options, { event: "string", fn_name: "string", maxactive: "number?" });
     const target = { ...kprobeTarget(options.event, 0), atReturn: true, maxActive: options.maxactive ?? 0 };
     return this.#attachments.attach(options.fn_name, "kretprobe", target);
@@ -148,7 +172,10 @@ export class BPF extends BpfConstants implements Disposable {
   /** Runs a function at a tracepoint with its raw arguments (4.17). */
   attach_raw_tracepoint(options: { readonly tp: string; readonly fn_name: string }): Link {
     checkOptions("attach_raw_tracepoint", options, { tp: "string", fn_name: "string" });
-    return this.#attachments.attach(options.fn_name, "raw_tracepoint", { hook: "raw_tracepoint", name: options.tp });
+    return this.#attachments.attach(options.fn_name, "raw_tracepoint", {
+      hook: "raw_tracepoint",
+      name: options.tp,
+    });
   }
 
   /** Runs a loaded function on every packet a device receives; through a link (5.9), so it ends with this object. */
@@ -168,7 +195,11 @@ export class BPF extends BpfConstants implements Disposable {
     return link as SocketLink;
   }
 
-  detach_kprobe(options: { readonly event: string; readonly fn_name?: string; readonly event_off?: number }): void {
+  detach_kprobe(options: {
+    readonly event: string;
+    readonly fn_name?: string;
+    readonly event_off?: number;
+  }): void {
     checkOptions("detach_kprobe", options, { event: "string", fn_name: "string?", event_off: "number?" });
     this.#attachments.detach(kprobeTarget(options.event, options.event_off ?? 0), options.fn_name);
   }
@@ -248,8 +279,12 @@ export class BPF extends BpfConstants implements Disposable {
     this.#scope.assertOpen();
     const found = findVariable(name, this.#maps.values());
     if (found !== undefined) return found as Variable<T>;
-    const names = [...this.#maps.values()].flatMap((raw) => variablesOf(raw).map((variable) => variable.name));
-    throw new UsageError(`the source has no global variable "${name}"`, { hint: didYouMean(nearestNames(name, names)) });
+    const names = [...this.#maps.values()].flatMap((raw) =>
+      variablesOf(raw).map((variable) => variable.name),
+    );
+    throw new UsageError(`the source has no global variable "${name}"`, {
+      hint: didYouMean(nearestNames(name, names)),
+    });
   }
 
   /** Lines that programs print, parsed. The pipe is one for the whole system: lines of others come as well. */
@@ -270,12 +305,18 @@ export class BPF extends BpfConstants implements Disposable {
   }
 
   /** The next line of the trace pipe; null when there is none (with `nonblocking`) or the object was closed. */
-  async trace_readline(nonblocking = false, options: { readonly signal?: AbortSignal } = {}): Promise<string | null> {
+  async trace_readline(
+    nonblocking = false,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<string | null> {
     return (await this.#trace.next({ nonblocking, signal: options.signal })) ?? null;
   }
 
   /** The fields of the next line that a program printed; null as in trace_readline. */
-  async trace_fields(nonblocking = false, options: { readonly signal?: AbortSignal } = {}): Promise<TraceFields | null> {
+  async trace_fields(
+    nonblocking = false,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<TraceFields | null> {
     for (;;) {
       const line = await this.#trace.next({ nonblocking, signal: options.signal });
       if (line === undefined) return null;
@@ -321,7 +362,8 @@ export class BPF extends BpfConstants implements Disposable {
   #attachByName(): void {
     for (const { name, kind, target } of this.#built.object.programs) {
       if (kind === null || target === null) continue;
-      const fixed = target.hook === "kprobe" ? { ...target, symbol: this.fix_syscall_fnname(target.symbol) } : target;
+      const fixed =
+        target.hook === "kprobe" ? { ...target, symbol: this.fix_syscall_fnname(target.symbol) } : target;
       this.#attachments.attach(name, kind, fixed);
     }
   }
@@ -357,7 +399,9 @@ export class BPF extends BpfConstants implements Disposable {
     if (ownRegisters.includes(name)) {
       throw new UnsupportedError(
         `"${name}" reads members of struct pt_regs, which only a kprobe has, and this kernel was built without CONFIG_KPROBES`,
-        { hint: "use PT_REGS_PARM1(ctx) and its relatives, or name the parameters: int f(struct pt_regs *ctx, int first)" },
+        {
+          hint: "use PT_REGS_PARM1(ctx) and its relatives, or name the parameters: int f(struct pt_regs *ctx, int first)",
+        },
       );
     }
     if (readsRegisters) {
@@ -441,7 +485,9 @@ function kprobeTarget(symbol: string, offset: number): AttachTarget & { readonly
 function tracepointTarget(tp: string): AttachTarget {
   const [category = "", name = "", ...rest] = tp.split(":");
   if (category === "" || name === "" || rest.length > 0) {
-    throw new UsageError(`${JSON.stringify(tp)} is no tracepoint`, { hint: 'write "category:event", as in "sched:sched_switch"' });
+    throw new UsageError(`${JSON.stringify(tp)} is no tracepoint`, {
+      hint: 'write "category:event", as in "sched:sched_switch"',
+    });
   }
   return { hook: "tracepoint", category, name };
 }

@@ -1,8 +1,14 @@
-import { BpfError, CompileError, RewriteError, type SourceDiagnostic, VerifierError } from "../core/errors.ts";
+import type { CompileEnvironment } from "../compile/environment.ts";
 import type { Source } from "../compile/preprocess.ts";
+import {
+  BpfError,
+  CompileError,
+  RewriteError,
+  type SourceDiagnostic,
+  VerifierError,
+} from "../core/errors.ts";
 import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
 import type { ProgramKindName } from "../programs/kinds.ts";
-import type { CompileEnvironment } from "../compile/environment.ts";
 import type { RawMap, Runtime } from "../runtime/types.ts";
 import { atUsersLine, type Built, buildObject } from "./pipeline.ts";
 
@@ -83,7 +89,10 @@ export function checkSource(source: Source, options: CheckOptions): Checked {
     );
     const load = runtime === null ? 0 : (performance.now() - started) / 1000;
     const ok = isComplete && programs.every((program) => program.ok);
-    return { report: { ok, programs, maps, diagnostics: built.facts.notes, seconds: { ...built.seconds, load } }, built };
+    return {
+      report: { ok, programs, maps, diagnostics: built.facts.notes, seconds: { ...built.seconds, load } },
+      built,
+    };
   } finally {
     for (const map of created.values()) map[Symbol.dispose]();
   }
@@ -91,14 +100,27 @@ export function checkSource(source: Source, options: CheckOptions): Checked {
 
 /** A source that does not compile: its findings are the report. */
 function refused(error: unknown): CheckReport {
-  if (!(error instanceof RewriteError || error instanceof CompileError) || error.diagnostics.length === 0) throw error;
-  return { ok: false, programs: [], maps: [], diagnostics: error.diagnostics, seconds: { rewrite: 0, compile: 0, load: 0 } };
+  if (!(error instanceof RewriteError || error instanceof CompileError) || error.diagnostics.length === 0)
+    throw error;
+  return {
+    ok: false,
+    programs: [],
+    maps: [],
+    diagnostics: error.diagnostics,
+    seconds: { rewrite: 0, compile: 0, load: 0 },
+  };
 }
 
 function checkMap(spec: MapSpec, runtime: Runtime | null, created: Map<string, RawMap>): MapReport {
   const { name, kind, keySize, valueSize, maxEntries } = spec;
   const slots = maxEntries === 0 && kind === "perf_event_array" ? runtime?.cpuCount : undefined;
-  const report = { name, type: kind, key_size: keySize, value_size: valueSize, max_entries: slots ?? maxEntries };
+  const report = {
+    name,
+    type: kind,
+    key_size: keySize,
+    value_size: valueSize,
+    max_entries: slots ?? maxEntries,
+  };
   if (runtime === null) return report;
   try {
     created.set(name, runtime.createMap(spec));

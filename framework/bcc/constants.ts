@@ -44,7 +44,9 @@ export class BpfConstants {
 export function kindOfType(type: number): ProgramKindName {
   const kind = programKindNames.find((name) => programKinds[name].type === type);
   if (kind === undefined) {
-    throw new UsageError(`no program type ${type}`, { hint: "use BPF.KPROBE, BPF.RAW_TRACEPOINT, BPF.XDP, …" });
+    throw new UsageError(`no program type ${type}`, {
+      hint: "use BPF.KPROBE, BPF.RAW_TRACEPOINT, BPF.XDP, …",
+    });
   }
   return kind;
 }

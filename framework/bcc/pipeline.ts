@@ -5,19 +5,44 @@ import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.
 import { findClang } from "../compile/clang.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
 import { compileLowered } from "../compile/lower.ts";
-import { AFTER_SOURCE, gatherFiles, headersFolder, preprocess, type Source, type SourceFiles } from "../compile/preprocess.ts";
+import {
+  AFTER_SOURCE,
+  gatherFiles,
+  headersFolder,
+  preprocess,
+  type Source,
+  type SourceFiles,
+} from "../compile/preprocess.ts";
 import { tracepointStruct } from "../compile/tracepoint-types.ts";
-import { didYouMean, formatDiagnostic, formatDiagnostics, linesOf, nearestNames } from "../core/diagnostics.ts";
-import { CompileError, RewriteError, type SourceDiagnostic, type SourcePosition, VerifierError } from "../core/errors.ts";
+import {
+  didYouMean,
+  formatDiagnostic,
+  formatDiagnostics,
+  linesOf,
+  nearestNames,
+} from "../core/diagnostics.ts";
+import {
+  CompileError,
+  RewriteError,
+  type SourceDiagnostic,
+  type SourcePosition,
+  VerifierError,
+} from "../core/errors.ts";
 import type { ObjectSpec } from "../object/object-spec.ts";
 import { readObject } from "../object/read-object.ts";
 
 /** What the rewriter found in a source, as far as it is needed after compiling. Kept in the cache beside the object. */
 export interface SourceFacts {
   readonly tables: readonly TableFact[];
-  readonly functions: readonly { readonly name: string; readonly section: string | null; readonly position: SourcePosition }[];
+  readonly functions: readonly {
+    readonly name: string;
+    readonly section: string | null;
+    readonly position: SourcePosition;
+  }[];
   /** Whether parameters or registers of the context are read through BCC's macros: the object depends on the hook. */
   readonly readsRegisters: boolean;
+  /** Whether programs print to the trace pipe. */
+  readonly prints: boolean;
   /** Functions that reach into `struct pt_regs` themselves. */
   readonly ownRegisters: readonly string[];
   readonly notes: readonly SourceDiagnostic[];
@@ -60,7 +85,14 @@ export function buildObject(source: Source, environment: CompileEnvironment, opt
   const cached = cacheEnabled() ? readCache<SourceFacts>(key) : undefined;
   if (cached !== undefined) {
     const object = readObject(cached.object, readOptions(environment));
-    return { object, bytes: cached.object, facts: cached.facts, files, seconds: { rewrite: 0, compile: 0 }, fromCache: true };
+    return {
+      object,
+      bytes: cached.object,
+      facts: cached.facts,
+      files,
+      seconds: { rewrite: 0, compile: 0 },
+      fromCache: true,
+    };
   }
   const started = performance.now();
   const lowered = lower(source, files, environment);
@@ -77,7 +109,8 @@ function readOptions(environment: CompileEnvironment): Parameters<typeof readObj
   return {
     kernelTypes: () => {
       const types = environment.types();
-      if (types === null) throw new CompileError("this kernel offers no types (BTF), which CO-RE accesses need", NO_RUN);
+      if (types === null)
+        throw new CompileError("this kernel offers no types (BTF), which CO-RE accesses need", NO_RUN);
       return types;
     },
   };
@@ -154,17 +187,23 @@ function atEnd(source: Source, findings: readonly SourceDiagnostic[]): readonly 
   const lines = source.text.trimEnd().split("\n");
   const end = { file: source.file, line: lines.length, column: lines.at(-1)!.length + 1 };
   const own = findings.filter(({ file }) => file !== AFTER_SOURCE);
-  const missing = findings.filter(({ file, message }) => file === AFTER_SOURCE && message.startsWith("expected "));
+  const missing = findings.filter(
+    ({ file, message }) => file === AFTER_SOURCE && message.startsWith("expected "),
+  );
   return [...own, ...missing.map((finding) => ({ ...finding, ...end }))];
 }
 
-function missingTracepoints(result: RewriteResult, environment: CompileEnvironment): readonly SourceDiagnostic[] {
+function missingTracepoints(
+  result: RewriteResult,
+  environment: CompileEnvironment,
+): readonly SourceDiagnostic[] {
   return result.tracepoints.flatMap(({ category, name, position }) => {
     if (environment.tracepointFormat(category, name) !== undefined) return [];
     const names = environment.tracepointNames(category);
     const near = nearestNames(name, names);
     const categories = nearestNames(category, names);
-    const hint = didYouMean(near) ?? didYouMean(categories) ?? "ls /sys/kernel/tracing/events lists what there is";
+    const hint =
+      didYouMean(near) ?? didYouMean(categories) ?? "ls /sys/kernel/tracing/events lists what there is";
     const finding: SourceDiagnostic = {
       ...position,
       severity: "error",
@@ -180,13 +219,22 @@ function missingTracepoints(result: RewriteResult, environment: CompileEnvironme
  * A verifier's rejection with the place in the user's own text, shown with its line. The object's line records name
  * lowered lines and columns; lowering once more tells what they came from.
  */
-export function atUsersLine(error: VerifierError, source: Source, environment: CompileEnvironment): VerifierError {
+export function atUsersLine(
+  error: VerifierError,
+  source: Source,
+  environment: CompileEnvironment,
+): VerifierError {
   const { at } = error;
   if (at === undefined) return error;
   const files = gatherFiles(source);
   const file = [...files.texts.keys()].find((name) => resolve(name) === resolve(at.file)) ?? at.file;
   const position = lower(source, files, environment).positionOf(file, at.line, at.column);
-  const finding: SourceDiagnostic = { ...position, severity: "error", code: error.code, message: error.message.split("\n")[0]! };
+  const finding: SourceDiagnostic = {
+    ...position,
+    severity: "error",
+    code: error.code,
+    message: error.message.split("\n")[0]!,
+  };
   const message = formatDiagnostic(finding, linesOf(files.texts));
   const { program, log, hint, cause } = error;
   return new VerifierError(message, { program, log, at: position }, { hint, cause });
@@ -199,6 +247,7 @@ function factsOf(lowered: RewriteResult): SourceFacts {
     tables: lowered.tables,
     functions: lowered.functions,
     readsRegisters: REGISTER_MACROS.test(lowered.text),
+    prints: /\btrace_v?printk\b|\bbcc_trace_printk\b|\bbpf_trace_v?printk\b/.test(lowered.text),
     ownRegisters: lowered.ownRegisters,
     notes: lowered.diagnostics,
   };

@@ -17,7 +17,8 @@ export interface StopOptions {
  */
 export function stopSignal({ seconds }: StopOptions = {}): AbortSignal {
   const limit = seconds === undefined ? FOR_EVER : Number(seconds) * 1000;
-  if (!(limit >= 0 && limit <= FOR_EVER)) throw new UsageError(`"seconds" must be a number from 0 on, not ${seconds}`);
+  if (!(limit >= 0 && limit <= FOR_EVER))
+    throw new UsageError(`"seconds" must be a number from 0 on, not ${seconds}`);
   const controller = new AbortController();
   const stop = (): void => {
     process.off("SIGINT", stop);

@@ -1,5 +1,7 @@
 import type { Observable } from "rxjs";
-import { UsageError } from "../core/errors.ts";
+import { BpfError, UsageError } from "../core/errors.ts";
+import { once } from "../core/scope.ts";
+import type { TraceSource } from "../runtime/types.ts";
 
 /** One line of the trace pipe that a program printed. */
 export interface TraceLine {
@@ -82,6 +84,41 @@ const READING_TURNS = 3;
 interface Reader {
   readonly resolve: (line: string | undefined) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** How many pipes this process is reading now. */
+let readers = 0;
+
+/** The same pipe, counted as being read until it is disposed. */
+export function countedSource(source: TraceSource): TraceSource {
+  readers++;
+  const leave = once(() => readers--);
+  return {
+    read: () => source.read(),
+    watch: (onReady) => source.watch(onReady),
+    [Symbol.dispose]() {
+      leave();
+      source[Symbol.dispose]();
+    },
+  };
+}
+
+/** Reads that emptying the pipe may take: a pipe that fills faster than it is read is left as it is. */
+const MOST_STALE_READS = 256;
+
+/**
+ * Takes out of the trace pipe what earlier programs left in it, so that the first line read is one of this object's time.
+ * A pipe that another object of this process is reading is left alone, and one that cannot be opened: whoever reads it
+ * gets the error.
+ */
+export function discardStaleLines(open: () => TraceSource): void {
+  if (readers > 0) return;
+  try {
+    using source = open();
+    for (let i = 0; i < MOST_STALE_READS && source.read() !== ""; i++);
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+  }
 }
 
 /** The trace pipe as BCC's methods read it: lines wait in a queue until somebody asks for one. */

@@ -145,7 +145,8 @@ class Emitter {
     const target = this.#skipQualifiers(id);
     const type = this.#btf.type(target);
     if (type.kind === "ptr") this.#declarePointee(type.type);
-    else if ((type.kind === "struct" || type.kind === "union") && type.name === "") this.#completeMembers(type);
+    else if ((type.kind === "struct" || type.kind === "union") && type.name === "")
+      this.#completeMembers(type);
     else if (type.kind === "struct" || type.kind === "union" || type.kind === "fwd") this.#forward(target);
     else if (type.kind === "typedef") {
       if (!this.#declareRecordName(target)) this.#complete(target);
@@ -157,7 +158,8 @@ class Emitter {
     const record = this.#btf.resolve(id);
     const type = this.#btf.type(record);
     const typedef = this.#btf.type(id);
-    if ((type.kind !== "struct" && type.kind !== "union") || type.name === "" || typedef.kind !== "typedef") return false;
+    if ((type.kind !== "struct" && type.kind !== "union") || type.name === "" || typedef.kind !== "typedef")
+      return false;
     this.#forward(record);
     if (!this.#done.has(id)) {
       this.#done.add(id);
@@ -254,7 +256,9 @@ class Emitter {
     const target = this.#btf.type(type.type);
     if (target.kind === "enum" || target.kind === "enum64") {
       this.#writeEnum(target);
-      this.#out.push(`typedef ${integerOf(target.size, target.signed)} ${this.#nameOf(id, type.name, "name")};`);
+      this.#out.push(
+        `typedef ${integerOf(target.size, target.signed)} ${this.#nameOf(id, type.name, "name")};`,
+      );
       return;
     }
     this.#declareFor(type.type);

@@ -34,16 +34,22 @@ export function btfTargetId(spec: ProgramSpec, kind: ProgramKindName): number {
   }
   const types = kernelBtf();
   if (types === null) {
-    throw new UnsupportedError(`cannot load program "${name}": this kernel offers no types (CONFIG_DEBUG_INFO_BTF)`, {
-      hint: "use a kprobe or a raw tracepoint",
-    });
+    throw new UnsupportedError(
+      `cannot load program "${name}": this kernel offers no types (CONFIG_DEBUG_INFO_BTF)`,
+      {
+        hint: "use a kprobe or a raw tracepoint",
+      },
+    );
   }
   const { prefix, kind: typeKind, what } = spellings[btfTarget];
   const id = types.find(prefix + target.name, typeKind);
   if (id !== 0) return id;
-  throw new AttachError(`cannot load program "${name}" for ${target.name}: the kernel's types have no such ${what}`, {
-    hint: didYouMean(nearestNames(target.name, namesOf(types, prefix, typeKind))),
-  });
+  throw new AttachError(
+    `cannot load program "${name}" for ${target.name}: the kernel's types have no such ${what}`,
+    {
+      hint: didYouMean(nearestNames(target.name, namesOf(types, prefix, typeKind))),
+    },
+  );
 }
 
 function* namesOf(types: Btf, prefix: string, kind: "func" | "typedef"): Generator<string> {

@@ -155,7 +155,8 @@ export class KernelMap implements RawMap {
     switch (errno) {
       case "E2BIG":
         if (mapKinds[kind].table === "keyed" || mapKinds[kind].table === "queue") {
-          const hint = 'declare it with more entries, take some out, or let it drop old ones: BPF_TABLE("lru_hash", ...)';
+          const hint =
+            'declare it with more entries, take some out, or let it drop old ones: BPF_TABLE("lru_hash", ...)';
           return fail("MAP_FULL", `table "${name}" is full (${maxEntries} entries)`, hint);
         }
         return fail("MAP_FULL", `table "${name}" has no index ${indexOf(key)}: it has ${maxEntries} entries`);
@@ -176,7 +177,8 @@ export class KernelMap implements RawMap {
       return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": it is read-only`, { cause });
     }
     if (kind === "prog_array" && (errno === "EBADF" || errno === "EINVAL")) {
-      const why = errno === "EBADF" ? "the value is no open program" : "the program does not go with the others";
+      const why =
+        errno === "EBADF" ? "the value is no open program" : "the program does not go with the others";
       return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why} (${errno})`, {
         hint: "a slot takes what load_func gives; all programs of a table, and those that call it, are of one type",
         cause,

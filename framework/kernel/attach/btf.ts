@@ -19,7 +19,9 @@ export function attachBtf(program: KernelProgram, target: Target): Link {
   const label = `${program.kind} ${target.name}`;
   return buildLink(label, (parts) => {
     try {
-      parts.own(new Fd(bpf("BPF_RAW_TRACEPOINT_OPEN", rawTracepointOpen, { name: 0n, prog_fd: program.fd }), label));
+      parts.own(
+        new Fd(bpf("BPF_RAW_TRACEPOINT_OPEN", rawTracepointOpen, { name: 0n, prog_fd: program.fd }), label),
+      );
       return new KernelLink(program, target, parts);
     } catch (error) {
       throw explainAttach({ program, target, capability: "CAP_BPF and CAP_PERFMON" }, error, {

@@ -7,7 +7,13 @@ import type { Link } from "../../runtime/types.ts";
 import { withArena } from "../../sys/arena.ts";
 import { errnoOf } from "../../sys/bpf.ts";
 import { kernelConfig, kernelFunctions, kernelRelease } from "../../sys/proc.ts";
-import { hasKprobeEvents, kprobeEvents, tracefs, tracepointId, writeKprobeEvents } from "../../sys/tracefs.ts";
+import {
+  hasKprobeEvents,
+  kprobeEvents,
+  tracefs,
+  tracepointId,
+  writeKprobeEvents,
+} from "../../sys/tracefs.ts";
 import { EVENT_SOURCES } from "../features.ts";
 import { buildLink, KernelLink } from "../kernel-link.ts";
 import { openPerfEvent, runOnEvent } from "../perf-events.ts";
