@@ -46,11 +46,19 @@ export const declarators = {
     defaults: { key: "int", value: "u64", entries: "64" },
   },
   BPF_PROG_ARRAY: { kind: "prog_array", forms: sized, defaults: reference },
-  BPF_PERF_OUTPUT: { kind: "perf_event_array", forms: [["name"]], defaults: { key: "int", value: "u32", entries: "0" } },
+  BPF_PERF_OUTPUT: {
+    kind: "perf_event_array",
+    forms: [["name"]],
+    defaults: { key: "int", value: "u32", entries: "0" },
+  },
   BPF_PERF_ARRAY: { kind: "perf_event_array", forms: sized, defaults: { key: "int", value: "u32" } },
   BPF_RINGBUF_OUTPUT: { kind: "ringbuf", forms: [["name", "pages"]], defaults: {} },
   BPF_CGROUP_ARRAY: { kind: "cgroup_array", forms: sized, defaults: { key: "int", value: "u32" } },
-  BPF_STACK_TRACE: { kind: "stack_trace", forms: sized, defaults: { key: "int", value: "struct bpf_stacktrace" } },
+  BPF_STACK_TRACE: {
+    kind: "stack_trace",
+    forms: sized,
+    defaults: { key: "int", value: "struct bpf_stacktrace" },
+  },
   BPF_STACK_TRACE_BUILDID: {
     kind: "stack_trace",
     forms: sized,

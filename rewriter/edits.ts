@@ -12,7 +12,13 @@ export type NewText = string | readonly (string | Range)[];
  * is replaced stay, behind the new text, so that no edit moves another line.
  */
 export type Edit =
-  | { readonly kind: "wrap"; readonly start: number; readonly end: number; readonly before: string; readonly after: string }
+  | {
+      readonly kind: "wrap";
+      readonly start: number;
+      readonly end: number;
+      readonly before: string;
+      readonly after: string;
+    }
   | { readonly kind: "replace"; readonly start: number; readonly end: number; readonly text: NewText };
 
 /** A text after edits, and how its offsets lead back. */
@@ -43,11 +49,23 @@ export function applyEdits(original: string, edits: readonly Edit[]): EditedText
   const pieces: Piece[] = [];
   edits.forEach((edit, index) => {
     if (edit.kind === "replace") {
-      pieces.push({ at: edit.start, end: edit.end, text: edit.text, rank: edit.end > edit.start ? 2 : 1, order: index });
+      pieces.push({
+        at: edit.start,
+        end: edit.end,
+        text: edit.text,
+        rank: edit.end > edit.start ? 2 : 1,
+        order: index,
+      });
       return;
     }
     const length = edit.end - edit.start;
-    pieces.push({ at: edit.start, end: edit.start, text: edit.before, rank: 1, order: -length * 1e6 + index });
+    pieces.push({
+      at: edit.start,
+      end: edit.start,
+      text: edit.before,
+      rank: 1,
+      order: -length * 1e6 + index,
+    });
     pieces.push({ at: edit.end, end: edit.end, text: edit.after, rank: 0, order: length * 1e6 - index });
   });
   pieces.sort((a, b) => a.at - b.at || a.rank - b.rank || a.order - b.order);
@@ -68,7 +86,9 @@ export function applyEdits(original: string, edits: readonly Edit[]): EditedText
   };
   for (const piece of pieces) {
     if (piece.at < done) {
-      throw new ObjectError(`edits overlap at offset ${piece.at}: ${JSON.stringify(original.slice(piece.at, done))}`);
+      throw new ObjectError(
+        `edits overlap at offset ${piece.at}: ${JSON.stringify(original.slice(piece.at, done))}`,
+      );
     }
     push(original.slice(done, piece.at), done, true);
     for (const part of typeof piece.text === "string" ? [piece.text] : piece.text) {

@@ -1,4 +1,4 @@
-import { programKinds, roleOfFunction } from "../framework/programs/kinds.ts";
+import { programKinds, roleOfFunction, roleOfSection } from "../framework/programs/kinds.ts";
 import type { MapKindName } from "../maps/kinds.ts";
 import { type Range, splitArguments, tokenAfter } from "./lexer.ts";
 import { type AttributeUse, type NormalizedText, normalize } from "./normalize.ts";
@@ -90,7 +90,10 @@ export interface Facts {
 
 /** Whether a source is in libbpf's dialect: functions whose sections it names itself. It is left as it is. */
 export function isLibbpf(facts: Facts): boolean {
-  return facts.functions.some((fact) => fact.section !== null);
+  return (
+    facts.functions.some((fact) => fact.section !== null) ||
+    [...facts.sections].some((section) => roleOfSection(section) !== null)
+  );
 }
 
 interface LocalName extends Range {
@@ -223,7 +226,8 @@ class Walk {
       isAlwaysInline: own.some(({ text }) => text.includes("always_inline")),
       returnsVoid: node.childForFieldName("type")?.text === "void" && outer?.type === "function_declarator",
       isNoinline: own.some(({ text }) => text.includes("noinline")),
-      section: own.map(({ text }) => SECTION.exec(text)?.[1]).find((section) => section !== undefined) ?? null,
+      section:
+        own.map(({ text }) => SECTION.exec(text)?.[1]).find((section) => section !== undefined) ?? null,
       parameters,
       takesContext: this.#isContext(parameters[0]),
       body: bodyRange,
@@ -231,7 +235,8 @@ class Walk {
     this.fileNames.add(name);
     this.declarators.add(nameRange.start);
     for (const parameter of parameters) {
-      if (parameter.name !== "") this.locals.push({ name: parameter.name, start: parameter.start, end: range.end });
+      if (parameter.name !== "")
+        this.locals.push({ name: parameter.name, start: parameter.start, end: range.end });
     }
   }
 
@@ -249,7 +254,8 @@ class Walk {
   #visitDeclaration(node: SyntaxNode): void {
     const isLocal = this.#blocks.length > 0;
     const declarators = node.childrenForFieldName("declarator");
-    const isRecord = node.type === "type_definition" && isRecordNode(node.childForFieldName("type"), this.#records);
+    const isRecord =
+      node.type === "type_definition" && isRecordNode(node.childForFieldName("type"), this.#records);
     for (const declarator of declarators) {
       const leaf = leafName(declarator);
       if (leaf === undefined) continue;
@@ -297,7 +303,9 @@ class Walk {
     if (parameter?.isPointer !== true) return false;
     const type = this.#normalized.text.slice(parameter.start, parameter.end);
     const words = type.split(/\W+/);
-    return words.includes("void") || words.some((word) => contexts.has(word) || word.startsWith("tracepoint__"));
+    return (
+      words.includes("void") || words.some((word) => contexts.has(word) || word.startsWith("tracepoint__"))
+    );
   }
 }
 
@@ -351,7 +359,10 @@ function leafName(node: SyntaxNode): SyntaxNode | undefined {
   while (at !== null) {
     // The grammar knows names such as bool and uint32_t as types, also where a source defines them.
     if (/^(?:identifier|type_identifier|primitive_type)$/.test(at.type)) return at;
-    at = at.childForFieldName("declarator") ?? at.namedChildren.find((child) => /declarator$/.test(child.type)) ?? null;
+    at =
+      at.childForFieldName("declarator") ??
+      at.namedChildren.find((child) => /declarator$/.test(child.type)) ??
+      null;
   }
   return undefined;
 }
@@ -363,11 +374,22 @@ function localFinder(locals: readonly LocalName[]): Facts["isLocal"] {
     if (known === undefined) byName.set(local.name, [local]);
     else known.push(local);
   }
-  return (name, offset) => byName.get(name)?.some((local) => local.start <= offset && offset < local.end) ?? false;
+  return (name, offset) =>
+    byName.get(name)?.some((local) => local.start <= offset && offset < local.end) ?? false;
 }
 
 /** Words before a bracket that call nothing. */
-const KEYWORDS = new Set(["if", "while", "for", "switch", "return", "sizeof", "_Alignof", "_Generic", "_Static_assert"]);
+const KEYWORDS = new Set([
+  "if",
+  "while",
+  "for",
+  "switch",
+  "return",
+  "sizeof",
+  "_Alignof",
+  "_Generic",
+  "_Static_assert",
+]);
 
 /**
  * Calls are found among the tokens: their shape needs no grammar, and so an expression that the grammar misreads, or

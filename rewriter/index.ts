@@ -3,9 +3,9 @@ import type { Btf } from "../framework/object/btf.ts";
 import { isDeclarator } from "./declarators.ts";
 import { applyEdits, type EditedText } from "./edits.ts";
 import { collectFacts, type Facts, type FunctionFact, type TableFact } from "./facts.ts";
-import { type PassDiagnostic, passes } from "./passes/index.ts";
-import { declareMaps } from "./passes/declare-maps.ts";
 import { MOST_LEVELS } from "./parser.ts";
+import { declareMaps } from "./passes/declare-maps.ts";
+import { type PassDiagnostic, passes } from "./passes/index.ts";
 import { SourceText } from "./source-text.ts";
 
 export type { TableFact } from "./facts.ts";
@@ -74,7 +74,10 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
   const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
     .sort((a, b) => a.start - b.start)
     .map((finding) => locate(source, finding));
-  const edited = applyEdits(text, results.flatMap((result) => result.edits));
+  const edited = applyEdits(
+    text,
+    results.flatMap((result) => result.edits),
+  );
   return {
     text: edited.text,
     tables: [...declared.tables.values()],
@@ -83,7 +86,9 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
       .map(({ name, section, start }) => ({ name, section, position: source.positionAt(start) })),
     tracepoints: tracepointsOf(facts, source),
     mentions: mentionsOf(facts, declared.tables),
-    ownRegisters: facts.functions.filter((fact) => reachesIntoRegisters(facts, fact)).map((fact) => fact.name),
+    ownRegisters: facts.functions
+      .filter((fact) => reachesIntoRegisters(facts, fact))
+      .map((fact) => fact.name),
     diagnostics,
     positionOf: positionFinder(source, edited),
   };
@@ -95,7 +100,10 @@ function nesting({ tooDeep }: Facts): readonly PassDiagnostic[] {
   return [{ ...tooDeep, severity: "error", code: "TOO_DEEP", message, hint: "name parts of it" }];
 }
 
-function locate(source: SourceText, { start, severity, code, message, hint }: PassDiagnostic): SourceDiagnostic {
+function locate(
+  source: SourceText,
+  { start, severity, code, message, hint }: PassDiagnostic,
+): SourceDiagnostic {
   return { ...source.positionAt(start), severity, code, message, hint };
 }
 
@@ -160,7 +168,12 @@ function mentionsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Menti
       if (before === "." || before === "->") members.add(word);
       else if (TAG_WORDS.has(before)) {
         if (!facts.tags.has(word)) tags.add(word);
-      } else if (!facts.fileNames.has(word) && !tables.has(word) && !isDeclarator(word) && !facts.isLocal(word, start)) {
+      } else if (
+        !facts.fileNames.has(word) &&
+        !tables.has(word) &&
+        !isDeclarator(word) &&
+        !facts.isLocal(word, start)
+      ) {
         words.add(word);
       }
     }

@@ -104,10 +104,7 @@ export interface Range {
 
 /** A stretch of preprocessed text on one line, without line markers. */
 export function onOneLine(text: string, { start, end }: Range): string {
-  return text
-    .slice(start, end)
-    .replace(/^#.*$/gm, "")
-    .replace(/\s+/g, " ");
+  return text.slice(start, end).replace(/^#.*$/gm, "").replace(/\s+/g, " ");
 }
 
 /** The comma-separated arguments between an opening token and its closing one; none for empty brackets. */

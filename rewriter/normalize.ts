@@ -1,5 +1,5 @@
-import { matchBrackets, type Range, splitArguments, type Token, tokenize } from "./lexer.ts";
 import { type DeclaratorName, isDeclarator } from "./declarators.ts";
+import { matchBrackets, type Range, splitArguments, type Token, tokenize } from "./lexer.ts";
 
 /** An `__attribute__((...))` in the text, or a word that stands for one. */
 export interface AttributeUse extends Range {
@@ -125,10 +125,12 @@ const BEFORE_OPERAND = new Set(["return", "case", "else", "do"]);
 /** Whether a word is all there is in the brackets of a cast to a number: `(u8)*p`, `(u64)&x`, `(u32)(a)`. */
 function isScalarCast(text: string, tokens: readonly Token[], at: number): boolean {
   const [before, open, word, close, after] = tokens.slice(Math.max(0, at - 2), at + 3);
-  if (at < 2 || before === undefined || open === undefined || close === undefined || after === undefined) return false;
+  if (at < 2 || before === undefined || open === undefined || close === undefined || after === undefined)
+    return false;
   if (text[open.start] !== "(" || text[close.start] !== ")") return false;
   const previous = text.slice(before.start, before.end);
-  if (before.kind === "name" ? !BEFORE_OPERAND.has(previous) : previous === ")" || previous === "]") return false;
+  if (before.kind === "name" ? !BEFORE_OPERAND.has(previous) : previous === ")" || previous === "]")
+    return false;
   const isOperand = after.kind !== "punctuator" || "(*&-+~!".includes(text.slice(after.start, after.end));
   return isOperand && SCALAR.test(text.slice(word!.start, word!.end));
 }

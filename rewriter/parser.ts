@@ -113,7 +113,14 @@ interface SyntaxType {
   readonly isBound: boolean;
 }
 
-const NAMED_TOKENS = new Set(["identifier", "field_identifier", "type_identifier", "primitive_type", "number_literal", "comment"]);
+const NAMED_TOKENS = new Set([
+  "identifier",
+  "field_identifier",
+  "type_identifier",
+  "primitive_type",
+  "number_literal",
+  "comment",
+]);
 const BOUNDS = new Set(["(", ")", "[", "]", "{", "}", ",", ";"]);
 
 /** Node types by the grammar's number. */
@@ -199,7 +206,12 @@ class TreeCopy implements SyntaxTree {
     if (type === undefined) {
       const name = this.#cursor.nodeType;
       const isNamed = this.#cursor.nodeIsNamed;
-      type = { name, isNamed, isToken: !isNamed || NAMED_TOKENS.has(name), isBound: !isNamed && BOUNDS.has(name) };
+      type = {
+        name,
+        isNamed,
+        isToken: !isNamed || NAMED_TOKENS.has(name),
+        isBound: !isNamed && BOUNDS.has(name),
+      };
       types.set(number, type);
     }
     return type;

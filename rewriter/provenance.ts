@@ -62,7 +62,8 @@ const MOST_ROUNDS = 12;
 /** Helpers whose pointer the verifier knows the type of. */
 const TRUSTED_RESULT =
   /^bpf_(?:get_current_task_btf|sk_fullsock|tcp_sock|sk_lookup_\w+|skc_\w+|get_listener_sock|sock_from_file|task_pt_regs|rdonly_cast)$/;
-const MAP_RESULT = /^bpf_(?:map_lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage|per_cpu_ptr|this_cpu_ptr)$/;
+const MAP_RESULT =
+  /^bpf_(?:map_lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage|per_cpu_ptr|this_cpu_ptr)$/;
 const MAP_METHOD = /^(?:lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage)$/;
 const READ_HELPER = /^bpf_probe_read(_kernel|_user)?(?:_str)?$/;
 const NETWORK = /^(?:__sk_buff|xdp_md|bpf_sock_ops|sk_msg_md|bpf_sock_addr|bpf_sk_lookup|sk_reuseport_md)$/;
@@ -117,7 +118,9 @@ export class Origins {
   }
 
   /** The member that a field expression names, with its record; undefined when the types do not say. */
-  memberOf(node: SyntaxNode): { readonly record: CType & { kind: "record" }; readonly name: string } | undefined {
+  memberOf(
+    node: SyntaxNode,
+  ): { readonly record: CType & { kind: "record" }; readonly name: string } | undefined {
     const argument = node.childForFieldName("argument");
     const field = node.childForFieldName("field");
     if (argument === null || field === null) return undefined;
@@ -203,7 +206,8 @@ export class Origins {
   #variable(name: string, at: number): Variable | undefined {
     let best: Variable | undefined;
     for (const variable of this.#byName.get(name) ?? []) {
-      if (variable.start <= at && at < variable.end && (best === undefined || variable.start > best.start)) best = variable;
+      if (variable.start <= at && at < variable.end && (best === undefined || variable.start > best.start))
+        best = variable;
     }
     return best;
   }
@@ -309,7 +313,10 @@ export class Origins {
     const a = this.judge(left);
     const b = this.judge(right);
     const type = [a, b].find(({ type: { kind } }) => kind === "pointer" || kind === "array")?.type ?? scalar;
-    return { type: type.kind === "array" ? { kind: "pointer", to: type.of, isUser: false } : type, origin: a.origin | b.origin };
+    return {
+      type: type.kind === "array" ? { kind: "pointer", to: type.of, isUser: false } : type,
+      origin: a.origin | b.origin,
+    };
   }
 
   #conditional(node: SyntaxNode): Judgement {
@@ -318,7 +325,10 @@ export class Origins {
     const alternative = node.childForFieldName("alternative");
     const a = consequence === null ? nothing : this.judge(consequence);
     const b = alternative === null ? nothing : this.judge(alternative);
-    return { type: a.type.kind === "unknown" || a.type.kind === "scalar" ? b.type : a.type, origin: a.origin | b.origin };
+    return {
+      type: a.type.kind === "unknown" || a.type.kind === "scalar" ? b.type : a.type,
+      origin: a.origin | b.origin,
+    };
   }
 
   #call(node: SyntaxNode): Judgement {
@@ -344,19 +354,29 @@ export class Origins {
     return { type: { kind: "pointer", to, isUser: false }, origin: from.map };
   }
 
-  #addFunction(node: SyntaxNode, roleOf: (name: string, contextType: CType) => FunctionRole | undefined): void {
+  #addFunction(
+    node: SyntaxNode,
+    roleOf: (name: string, contextType: CType) => FunctionRole | undefined,
+  ): void {
     const declarator = functionDeclarator(node.childForFieldName("declarator"));
     const name = declarator?.childForFieldName("declarator")?.text;
     const list = declarator?.childForFieldName("parameters");
     if (name === undefined || list === null || list === undefined) return;
     const parameters = list.namedChildren
       .filter((child) => child.type === "parameter_declaration")
-      .map((child) => this.#declare(child, child.childForFieldName("declarator"), child.startIndex, node.endIndex));
+      .map((child) =>
+        this.#declare(child, child.childForFieldName("declarator"), child.startIndex, node.endIndex),
+      );
     const role = roleOf(name, parameters[0]?.type ?? unknown);
     if (role !== undefined) {
       parameters.forEach((parameter, index) => {
         if (parameter === undefined) return;
-        const first = role.context === "none" ? role.parameters : role.context === "trusted" ? from.trusted : from.context;
+        const first =
+          role.context === "none"
+            ? role.parameters
+            : role.context === "trusted"
+              ? from.trusted
+              : from.context;
         const isUser = parameter.type.kind === "pointer" && parameter.type.isUser;
         parameter.origin = index === 0 ? first : isUser ? from.user : role.parameters;
       });
@@ -371,7 +391,12 @@ export class Origins {
     });
   }
 
-  #declare(node: SyntaxNode, declarator: SyntaxNode | null, start: number, end: number): Variable | undefined {
+  #declare(
+    node: SyntaxNode,
+    declarator: SyntaxNode | null,
+    start: number,
+    end: number,
+  ): Variable | undefined {
     const name = declarator === null ? undefined : declaredName(declarator);
     if (name === undefined) return undefined;
     const type = this.#types.declared(node, declarator);
@@ -406,7 +431,8 @@ export class Origins {
       const right = node.childForFieldName("right");
       if (left !== null && right !== null) stores.push(() => this.#store(left, this.#origin(right)));
     }
-    for (const node of root.descendantsOfType("call_expression")) stores.push(() => this.#passArguments(node));
+    for (const node of root.descendantsOfType("call_expression"))
+      stores.push(() => this.#passArguments(node));
     for (const info of this.#functions.values()) {
       for (const node of info.node.descendantsOfType("return_statement")) {
         stores.push(() => {
@@ -427,7 +453,8 @@ export class Origins {
   }
 
   #store(target: SyntaxNode, origin: number): void {
-    if (target.type === "identifier") return this.#flow(this.#variable(target.text, target.startIndex), origin);
+    if (target.type === "identifier")
+      return this.#flow(this.#variable(target.text, target.startIndex), origin);
     if (target.type === "parenthesized_expression") {
       const inner = target.namedChildren[0];
       if (inner !== undefined) this.#store(inner, origin);
@@ -467,7 +494,9 @@ export class Origins {
 
 /** Whether a field expression goes through a pointer. */
 export function isArrow(node: SyntaxNode): boolean {
-  return node.childForFieldName("operator")?.type === "->" || node.children.some((child) => child.type === "->");
+  return (
+    node.childForFieldName("operator")?.type === "->" || node.children.some((child) => child.type === "->")
+  );
 }
 
 /** What a pointer or array holds. */
@@ -478,7 +507,12 @@ export function pointee(type: CType): CType {
 function returnType(types: TypeTable, node: SyntaxNode, outer: SyntaxNode): CType {
   const base = types.declared(node, null);
   let depth = 0;
-  for (let at: SyntaxNode | null = outer; at !== null && at.type === "pointer_declarator"; at = at.childForFieldName("declarator")) depth++;
+  for (
+    let at: SyntaxNode | null = outer;
+    at !== null && at.type === "pointer_declarator";
+    at = at.childForFieldName("declarator")
+  )
+    depth++;
   let type = base;
   for (let i = 0; i < depth; i++) type = { kind: "pointer", to: type, isUser: false };
   return type;

@@ -1,4 +1,4 @@
-import { type SourcePosition } from "../framework/core/errors.ts";
+import type { SourcePosition } from "../framework/core/errors.ts";
 import { type Token, tokenAfter, tokenize } from "./lexer.ts";
 
 /** Which physical line of a text shows which line of which file. */
@@ -180,7 +180,12 @@ function alignTokens(
  * The token whose expansion made what stands before token `next`: a name that is gone from the shown text, ahead if it
  * comes at once, else behind within the statement (its arguments may have been kept).
  */
-function macroUse(a: readonly string[], tokens: readonly Token[], used: ReadonlySet<number>, next: number): number {
+function macroUse(
+  a: readonly string[],
+  tokens: readonly Token[],
+  used: ReadonlySet<number>,
+  next: number,
+): number {
   const isGone = (i: number): boolean => tokens[i]?.kind === "name" && !used.has(i);
   if (isGone(next)) return next;
   for (let i = next - 1; i >= 0 && a[i] !== ";" && a[i] !== "{" && a[i] !== "}"; i--) {

@@ -4,7 +4,7 @@ import type { SyntaxNode } from "./parser.ts";
 /** A C type as far as telling loads apart needs it. Sizes are the compiler's business. */
 export type CType =
   | { readonly kind: "scalar" }
-  | { readonly kind: "pointer"; readonly to: CType; /** Marked __user. */ readonly isUser: boolean }
+  | { readonly kind: "pointer"; readonly to: CType /** Marked __user. */; readonly isUser: boolean }
   | { readonly kind: "array"; readonly of: CType }
   | { readonly kind: "record"; readonly record: RecordType }
   | { readonly kind: "unknown" };
@@ -92,9 +92,17 @@ export class TypeTable {
 
   /** A type as text, for instance a table's value: a word or a tag, and stars. */
   spelled(text: string): CType {
-    const match = /^(?:const\s+|volatile\s+)*(struct|union|enum)?\s*(\w+)(?:\s+\w+)*\s*((?:\*\s*(?:const\s*)?)*)$/.exec(text.trim());
+    const match =
+      /^(?:const\s+|volatile\s+)*(struct|union|enum)?\s*(\w+)(?:\s+\w+)*\s*((?:\*\s*(?:const\s*)?)*)$/.exec(
+        text.trim(),
+      );
     if (match === null) return unknown;
-    const base = match[1] === "enum" ? scalar : match[1] === undefined ? this.#named(match[2]!) : this.#record(match[2]!);
+    const base =
+      match[1] === "enum"
+        ? scalar
+        : match[1] === undefined
+          ? this.#named(match[2]!)
+          : this.#record(match[2]!);
     const stars = match[3]!.split("*").length - 1;
     let type = base;
     for (let i = 0; i < stars; i++) type = { kind: "pointer", to: type, isUser: false };
@@ -181,7 +189,8 @@ export class TypeTable {
         const name = declaredName(declarator);
         if (name !== undefined) members.set(name.text, { type: this.declared(field, declarator) });
       }
-      const inner = declarators.length === 0 ? field.childForFieldName("type")?.childForFieldName("body") : null;
+      const inner =
+        declarators.length === 0 ? field.childForFieldName("type")?.childForFieldName("body") : null;
       if (inner !== null && inner !== undefined) {
         for (const [name, member] of this.#userMembers(inner)) members.set(name, member);
       }
@@ -221,7 +230,8 @@ export class TypeTable {
   #kernelPointer(btf: Btf, pointee: number): CType {
     const table = this;
     let isUser = false;
-    for (let at = btf.type(pointee); at.kind === "type_tag"; at = btf.type(at.type)) isUser ||= at.name === "user";
+    for (let at = btf.type(pointee); at.kind === "type_tag"; at = btf.type(at.type))
+      isUser ||= at.name === "user";
     let to: CType | undefined;
     return {
       kind: "pointer",
@@ -250,7 +260,10 @@ export class TypeTable {
   ): MemberType | undefined {
     for (const { name, type, bitOffset, bitSize } of members) {
       if (name === wanted) {
-        const bits = bitSize === 0 ? undefined : { offset: base + bitOffset, size: bitSize, isSigned: isSigned(btf, type) };
+        const bits =
+          bitSize === 0
+            ? undefined
+            : { offset: base + bitOffset, size: bitSize, isSigned: isSigned(btf, type) };
         return { type: this.#kernelType(btf, type), bits };
       }
       const inner = name === "" ? btf.type(btf.resolve(type)) : undefined;
@@ -263,7 +276,8 @@ export class TypeTable {
   }
 }
 
-const SCALARS = /^(?:(?:__)?[us](?:8|16|32|64)|u?int\d+_t|bool|s?size_t|[pug]id_t|__[bl]e(?:16|32|64)|uintptr_t)$/;
+const SCALARS =
+  /^(?:(?:__)?[us](?:8|16|32|64)|u?int\d+_t|bool|s?size_t|[pug]id_t|__[bl]e(?:16|32|64)|uintptr_t)$/;
 
 function isSigned(btf: Btf, id: number): boolean {
   const type = btf.type(btf.resolve(id));
@@ -290,7 +304,9 @@ function shaped(base: CType, declarator: SyntaxNode, isUser: boolean): CType {
     case "parenthesized_declarator":
     case "abstract_parenthesized_declarator":
     case "attributed_declarator": {
-      const child = declarator.namedChildren.find((node) => node.type.endsWith("declarator") || node.type === "identifier");
+      const child = declarator.namedChildren.find(
+        (node) => node.type.endsWith("declarator") || node.type === "identifier",
+      );
       return child === undefined ? base : shaped(base, child, isUser);
     }
     case "init_declarator":
@@ -304,7 +320,8 @@ function shaped(base: CType, declarator: SyntaxNode, isUser: boolean): CType {
 export function declaredName(node: SyntaxNode): SyntaxNode | undefined {
   let at: SyntaxNode | null = node;
   while (at !== null) {
-    if (at.type === "identifier" || at.type === "type_identifier" || at.type === "field_identifier") return at;
+    if (at.type === "identifier" || at.type === "type_identifier" || at.type === "field_identifier")
+      return at;
     const inner: SyntaxNode | null = at.childForFieldName("declarator");
     at = inner ?? at.namedChildren.find((child) => /(?:declarator|identifier)$/.test(child.type)) ?? null;
   }

@@ -1,6 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, normalize, resolve } from "node:path";
+import { dirname, isAbsolute, join, normalize, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clang, runClang } from "./clang.ts";
 import { configurationText, definitions, type KernelFacts, targetFlags } from "./flags.ts";
@@ -55,14 +64,16 @@ const USERSPACE =
 export function gatherFiles(source: Source): SourceFiles {
   const texts = new Map([[source.file, source.text]]);
   const absent = new Set<string>();
-  const folders = includeFolders(source.cflags);
+  const folders = resolvedFlags(source.cflags).flatMap((flag) =>
+    flag.startsWith("-I") ? [flag.slice(2)] : [],
+  );
   const queue = [{ text: source.text, folder: source.folder }];
   for (const { text, folder } of queue) {
     for (const [, angled, quoted] of text.matchAll(INCLUDE)) {
       const name = (angled ?? quoted)!;
-      const path = [...(quoted === undefined ? [] : [folder]), ...folders, headersFolder + "/include"]
+      const path = [...(quoted === undefined ? [] : [folder]), ...folders, `${headersFolder}/include`]
         .map((candidate) => join(candidate, name))
-        .find((candidate) => existsSync(candidate));
+        .find(isFile);
       if (path === undefined) {
         if (KERNEL.test(name) || KERNEL_NAMES.has(name)) absent.add(normalize(name));
       } else if (!texts.has(path) && !path.startsWith(headersFolder)) {
@@ -75,14 +86,23 @@ export function gatherFiles(source: Source): SourceFiles {
   return { texts, absent };
 }
 
-function includeFolders(cflags: readonly string[]): readonly string[] {
-  return cflags.flatMap((flag, index) =>
-    flag === "-I"
-      ? [resolve(cflags[index + 1] ?? ".")]
-      : flag.startsWith("-I")
-        ? [resolve(flag.slice(2))]
-        : [],
-  );
+/** Whether there is a file to read; what may not be read is left to the compiler to complain about. */
+function isFile(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** The user's arguments with `-I folder` in one word and the folder's whole path, as messages then show it. */
+function resolvedFlags(cflags: readonly string[]): readonly string[] {
+  return cflags.flatMap((flag, index) => {
+    if (cflags[index - 1] === "-I") return [];
+    if (flag === "-I") return [`-I${resolve(cflags[index + 1] ?? ".")}`];
+    return [flag.startsWith("-I") ? `-I${resolve(flag.slice(2))}` : flag];
+  });
 }
 
 /**
@@ -112,7 +132,7 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
       ...definitions(kernel),
       "-iquote",
       source.folder,
-      ...source.cflags,
+      ...resolvedFlags(source.cflags),
       "-isystem",
       join(headersFolder, "include"),
       "-isystem",
@@ -126,8 +146,11 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
     ];
     // A line without end would join the marker that follows it.
     const input = `# 1 ${JSON.stringify(source.file)}\n${source.text}\n# 1 "${AFTER_SOURCE}"\n${LICENCE}`;
-    const positionOf = (file: string, line: number, column: number) => ({ file, line, column });
-    return runClang(clang, args, input, positionOf).stdout.toString();
+    const nameOf = (file: string) => (file === source.file || !isAbsolute(file) ? file : normalize(file));
+    const positionOf = (file: string, line: number, column: number) => ({ file: nameOf(file), line, column });
+    const text = runClang(clang, args, input, positionOf).stdout.toString();
+    // The compiler puts a header's name behind its includer's folder, with all its dots.
+    return text.replace(MARKED_FILE, (_, line: string, file: string) => `# ${line} "${nameOf(file)}"`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -135,6 +158,8 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
 
 /** What line markers call the text behind the user's: nobody can look at it. */
 export const AFTER_SOURCE = "<licence>";
+
+const MARKED_FILE = /^# (\d+) "(\/(?:\\.|[^"\\])*)"/gm;
 
 /** BCC takes the licence as the words of a macro. */
 const LICENCE = `#ifdef BPF_LICENSE

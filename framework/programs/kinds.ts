@@ -129,7 +129,9 @@ function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
       return { hook: "raw_tracepoint", name: rest };
     case "btf": {
       const [module = "", name] = rest.split("/");
-      return name === undefined ? { hook: "btf", name: rest, module: "vmlinux" } : { hook: "btf", name, module };
+      return name === undefined
+        ? { hook: "btf", name: rest, module: "vmlinux" }
+        : { hook: "btf", name, module };
     }
     default:
       return null;

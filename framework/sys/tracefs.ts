@@ -86,7 +86,7 @@ function denied(what: string, cause: unknown): PermissionError {
     hint:
       process.geteuid?.() === 0
         ? "the kernel is locked down (see /sys/kernel/security/lockdown), which binds root too"
-        : 'run as root',
+        : "run as root",
     cause,
   });
 }

@@ -14,7 +14,8 @@ export function callMethods({ facts, tables }: PassInput): PassResult {
     const table = tables.get(call.receiver);
     if (facts.isLocal(call.receiver, call.receiverRange.start)) continue;
     if (table === undefined) {
-      if (isMethod(call.method) && !facts.fileNames.has(call.receiver)) diagnostics.push(unknownTable(call, tables));
+      if (isMethod(call.method) && !facts.fileNames.has(call.receiver))
+        diagnostics.push(unknownTable(call, tables));
       continue;
     }
     const finding = checkCall(call, table);
@@ -46,7 +47,9 @@ function checkCall(call: MethodCall, table: TableFact): PassDiagnostic | undefin
       severity: "error",
       code: "UNKNOWN_METHOD",
       message: `tables have no method "${method}"`,
-      hint: didYouMean(nearestNames(method, Object.keys(methods))) ?? `${table.name} has ${methodsOf(table.kind).join(", ")}`,
+      hint:
+        didYouMean(nearestNames(method, Object.keys(methods))) ??
+        `${table.name} has ${methodsOf(table.kind).join(", ")}`,
     };
   }
   if (!kindHasMethod(table.kind, method)) {
@@ -93,7 +96,9 @@ const CAST = /\s*\(\s*(?:const\s+)?(?:void|char|(?:__)?u8|unsigned\s+char)\s*\*\
  * An argument that calls methods itself gives no type, for its text is not lowered here.
  */
 function eventType(facts: Facts, call: MethodCall, { start, end }: Range): string | Range {
-  const isNested = facts.methodCalls.some((other) => other !== call && other.start >= start && other.end <= end);
+  const isNested = facts.methodCalls.some(
+    (other) => other !== call && other.start >= start && other.end <= end,
+  );
   if (isNested) return "(void *)0";
   return { start: castEnd(facts.text, start), end };
 }

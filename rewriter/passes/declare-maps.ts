@@ -17,7 +17,12 @@ export function declareMaps(
   const tables = new Map<string, TableFact>();
   for (const range of normalized.unclosed) {
     const macro = text.slice(range.start, range.end);
-    diagnostics.push({ ...range, severity: "error", code: "UNCLOSED_MACRO", message: `${macro}( has no closing bracket` });
+    diagnostics.push({
+      ...range,
+      severity: "error",
+      code: "UNCLOSED_MACRO",
+      message: `${macro}( has no closing bracket`,
+    });
   }
   for (const use of normalized.declarators) {
     const declared = readDeclarator(text, use);
@@ -32,7 +37,12 @@ export function declareMaps(
     }
     tables.set(name, { name, kind, value });
     const semicolon = /^\s*;/.test(text.slice(use.end)) ? "" : ";";
-    edits.push({ kind: "replace", start: use.start, end: use.end, text: [...definition(declared), semicolon] });
+    edits.push({
+      kind: "replace",
+      start: use.start,
+      end: use.end,
+      text: [...definition(declared), semicolon],
+    });
   }
   return { edits, diagnostics, tables };
 }
@@ -51,7 +61,12 @@ interface Declared extends TableFact {
   readonly parts: Partial<Record<DeclaratorArgument, Part>>;
 }
 
-function problem(use: DeclaratorUse, code: string, message: string, hint?: string): { problem: PassDiagnostic } {
+function problem(
+  use: DeclaratorUse,
+  code: string,
+  message: string,
+  hint?: string,
+): { problem: PassDiagnostic } {
   return { problem: { start: use.start, end: use.macroEnd, severity: "error", code, message, hint } };
 }
 
@@ -62,7 +77,8 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
     const counts = forms.map((candidate) => candidate.length);
     const least = counts[0]!;
     const most = counts.at(-1)!;
-    const wanted = least === most ? `${least} argument${least === 1 ? "" : "s"}` : `${least} to ${most} arguments`;
+    const wanted =
+      least === most ? `${least} argument${least === 1 ? "" : "s"}` : `${least} to ${most} arguments`;
     return problem(
       use,
       "ARGUMENT_COUNT",
@@ -126,7 +142,10 @@ function definition({ name, kind, parts }: Declared): readonly Part[] {
     return mapText(name, type, { key, value, entries: [entries] });
   }
   const row = mapKinds[kind];
-  const allFlags = [...(flags === undefined ? [] : [["(", flags, ")"]]), ...(row.flags === 0 ? [] : [[`${row.flags}`]])];
+  const allFlags = [
+    ...(flags === undefined ? [] : [["(", flags, ")"]]),
+    ...(row.flags === 0 ? [] : [[`${row.flags}`]]),
+  ];
   return mapText(name, [`${row.type}`], {
     key: row.keySize === 0 ? undefined : key,
     value,

@@ -26,7 +26,11 @@ export function kernelReads({ facts, tables, kernelTypes }: PassInput): PassResu
     roleOf: (name, contextType) => (statics.has(name) ? undefined : roleOf(name, contextType)),
   });
   const edits: Edit[] = [];
-  for (const node of root.descendantsOfType(["field_expression", "subscript_expression", "pointer_expression"])) {
+  for (const node of root.descendantsOfType([
+    "field_expression",
+    "subscript_expression",
+    "pointer_expression",
+  ])) {
     const reader = readerFor(node, origins);
     if (reader === undefined) continue;
     const load = longestLvalue(node, origins);
@@ -43,7 +47,8 @@ const NETWORK = /^(?:__sk_buff|xdp_md|bpf_sock\w*|sk_msg_md|bpf_sk_lookup|sk_reu
 function roleOf(name: string, contextType: CType): FunctionRole {
   const context = pointee(contextType);
   if (DIRECT.test(name)) return { context: "trusted", parameters: from.trusted };
-  if (context.kind === "record" && NETWORK.test(context.record.name)) return { context: "network", parameters: from.packet };
+  if (context.kind === "record" && NETWORK.test(context.record.name))
+    return { context: "network", parameters: from.packet };
   return { context: "tracing", parameters: isSystemCall(name) ? from.user : from.either };
 }
 
@@ -79,7 +84,9 @@ function longestLvalue(node: SyntaxNode, origins: Origins): SyntaxNode {
   for (let parent = at.parent; parent !== null; parent = at.parent) {
     const isArgument = parent.childForFieldName("argument")?.id === at.id;
     const climbs =
-      (parent.type === "parenthesized_expression" && parent.namedChildren.length === 1 && isLvalueUse(parent)) ||
+      (parent.type === "parenthesized_expression" &&
+        parent.namedChildren.length === 1 &&
+        isLvalueUse(parent)) ||
       (parent.type === "field_expression" && isArgument && !isArrow(parent)) ||
       (parent.type === "subscript_expression" && isArgument && origins.judge(at).type.kind === "array");
     if (!climbs) return at;
@@ -91,7 +98,10 @@ function longestLvalue(node: SyntaxNode, origins: Origins): SyntaxNode {
 /** Brackets belong to the lvalue when a member or element is taken of them. */
 function isLvalueUse(brackets: SyntaxNode): boolean {
   const parent = brackets.parent;
-  return parent?.childForFieldName("argument")?.id === brackets.id && /^(?:field|subscript)_expression$/.test(parent.type);
+  return (
+    parent?.childForFieldName("argument")?.id === brackets.id &&
+    /^(?:field|subscript)_expression$/.test(parent.type)
+  );
 }
 
 /** Whether the lvalue's value is asked for. */
@@ -123,7 +133,9 @@ function isLoaded(node: SyntaxNode, origins: Origins): boolean {
 
 function isBlockValue(statement: SyntaxNode): boolean {
   const block = statement.parent;
-  return block?.parent?.type === "parenthesized_expression" && block.namedChildren.at(-1)?.id === statement.id;
+  return (
+    block?.parent?.type === "parenthesized_expression" && block.namedChildren.at(-1)?.id === statement.id
+  );
 }
 
 function readEdits(load: SyntaxNode, reader: string, origins: Origins): readonly Edit[] {
@@ -152,7 +164,18 @@ function bitFieldEdits(load: SyntaxNode, reader: string, bits: BitPlace): readon
   const name = bits.isSigned ? "__rx_signed_bits" : "__rx_bits";
   const address = isArrow(load) ? "(" : "&(";
   return [
-    { kind: "wrap", start: argument.startIndex, end: argument.endIndex, before: `${name}(${reader}_bytes, ${address}`, after: ")" },
-    { kind: "replace", start: argument.endIndex, end: load.endIndex, text: `, ${firstByte}, ${bytes}, ${shift}, ${bits.size})` },
+    {
+      kind: "wrap",
+      start: argument.startIndex,
+      end: argument.endIndex,
+      before: `${name}(${reader}_bytes, ${address}`,
+      after: ")",
+    },
+    {
+      kind: "replace",
+      start: argument.endIndex,
+      end: load.endIndex,
+      text: `, ${firstByte}, ${bytes}, ${shift}, ${bits.size})`,
+    },
   ];
 }

@@ -14,7 +14,8 @@ export function printk({ facts }: PassInput): PassResult {
   const diagnostics: PassDiagnostic[] = [];
   for (const call of facts.calls) {
     const format = call.arguments[0];
-    if (!NAMES.has(call.name) || facts.fileNames.has(call.name) || facts.isLocal(call.name, call.start)) continue;
+    if (!NAMES.has(call.name) || facts.fileNames.has(call.name) || facts.isLocal(call.name, call.start))
+      continue;
     const isLiteral = format !== undefined && facts.text[format.start] === '"';
     if (!isLiteral) {
       if (call.arguments.length < 2) {

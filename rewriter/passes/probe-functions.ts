@@ -16,7 +16,12 @@ export function probeFunctions({ facts }: PassInput): PassResult {
   for (const attribute of facts.normalized.attributes) {
     // As a macro the word would also expand inside __attribute__((noinline)).
     if (attribute.text === "noinline" || attribute.text === "__noinline") {
-      edits.push({ kind: "replace", start: attribute.start, end: attribute.end, text: "__attribute__((noinline))" });
+      edits.push({
+        kind: "replace",
+        start: attribute.start,
+        end: attribute.end,
+        text: "__attribute__((noinline))",
+      });
     }
   }
   if (isLibbpf(facts)) return { edits, diagnostics };
@@ -24,7 +29,8 @@ export function probeFunctions({ facts }: PassInput): PassResult {
   const bound = new Set<string>();
   for (const fact of facts.functions) {
     if (fact.isHelper) {
-      if (!fact.isAlwaysInline && !fact.isNoinline) edits.push(insert(fact.start, "inline __attribute__((always_inline)) "));
+      if (!fact.isAlwaysInline && !fact.isNoinline)
+        edits.push(insert(fact.start, "inline __attribute__((always_inline)) "));
       continue;
     }
     const findings = checkParameters(fact);
@@ -105,7 +111,9 @@ function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
  */
 function bindParameters(fact: FunctionFact): readonly Edit[] {
   const reader = isSystemCall(fact.name) ? "bcc_syscall_parm" : "bcc_parm";
-  const values = fact.parameters.map((_, index) => (index === 0 ? "ctx" : `(void *)${reader}(ctx, ${index})`));
+  const values = fact.parameters.map((_, index) =>
+    index === 0 ? "ctx" : `(void *)${reader}(ctx, ${index})`,
+  );
   const call = `____${fact.name}(${values.join(", ")});`;
   const body = fact.returnsVoid ? `${call} return 0;` : `return ${call}`;
   const program = `${sectionOf(fact.name)}int ${fact.name}(void *ctx) { ${body} }`;

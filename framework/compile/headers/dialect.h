@@ -43,15 +43,16 @@
   __rx_pick13(0, ##__VA_ARGS__, __rx_words12, __rx_words11, __rx_words10, __rx_words9, __rx_words8, __rx_words7,   \
               __rx_words6, __rx_words5, __rx_words4, __rx_words3, __rx_words2, __rx_words1, __rx_words0)(__VA_ARGS__)
 #define BPF_PROG(name, ...)                                                                                        \
+  name(unsigned long long *ctx);                                                                                   \
   static inline __attribute__((always_inline)) int __rx_##name(unsigned long long *ctx, ##__VA_ARGS__);            \
   int name(unsigned long long *ctx) { return __rx_##name(ctx __rx_words(__VA_ARGS__)); }                           \
   static inline __attribute__((always_inline)) int __rx_##name(unsigned long long *ctx, ##__VA_ARGS__)
-#define KFUNC_PROBE(event, ...) BPF_PROG(kfunc__vmlinux__##event, ##__VA_ARGS__)
-#define KRETFUNC_PROBE(event, ...) BPF_PROG(kretfunc__vmlinux__##event, ##__VA_ARGS__)
-#define MODULE_KFUNC_PROBE(module, event, ...) BPF_PROG(kfunc__##module##__##event, ##__VA_ARGS__)
-#define MODULE_KRETFUNC_PROBE(module, event, ...) BPF_PROG(kretfunc__##module##__##event, ##__VA_ARGS__)
-#define KMOD_RET(event, ...) BPF_PROG(kmod_ret__##event, ##__VA_ARGS__)
-#define LSM_PROBE(event, ...) BPF_PROG(lsm__##event, ##__VA_ARGS__)
+#define KFUNC_PROBE(event, ...) int BPF_PROG(kfunc__vmlinux__##event, ##__VA_ARGS__)
+#define KRETFUNC_PROBE(event, ...) int BPF_PROG(kretfunc__vmlinux__##event, ##__VA_ARGS__)
+#define MODULE_KFUNC_PROBE(module, event, ...) int BPF_PROG(kfunc__##module##__##event, ##__VA_ARGS__)
+#define MODULE_KRETFUNC_PROBE(module, event, ...) int BPF_PROG(kretfunc__##module##__##event, ##__VA_ARGS__)
+#define KMOD_RET(event, ...) int BPF_PROG(kmod_ret__##event, ##__VA_ARGS__)
+#define LSM_PROBE(event, ...) int BPF_PROG(lsm__##event, ##__VA_ARGS__)
 
 #define bpf_num_cpus() __RX_NUM_CPUS
 

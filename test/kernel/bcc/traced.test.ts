@@ -1,0 +1,131 @@
+import { rmdirSync } from "node:fs";
+import { beforeEach, describe, expect, type TestContext, test } from "vitest";
+import { AttachError, type BPF, PermissionError, UsageError } from "../../../framework/index.ts";
+import { runCommand } from "../../support/events.ts";
+import { needsKernel } from "../../support/skip.ts";
+import { failure, open } from "./open.ts";
+
+beforeEach((context) => needsKernel(context));
+
+/** Lockdown in integrity mode keeps programs off kernel functions, whatever the privilege. */
+function openUnlessLockedDown(context: TestContext, text: string): BPF {
+  try {
+    return open(text);
+  } catch (error) {
+    if (error instanceof PermissionError)
+      context.skip("this kernel is locked down: no programs on kernel functions");
+    throw error;
+  }
+}
+
+const COUNTS = `
+  #include <linux/fs.h>
+  struct seen { u32 calls; s32 result; char name[16]; };
+  BPF_HASH(all, u32, struct seen);
+  static struct seen *own(void) {
+    if ((bpf_get_current_pid_tgid() >> 32) != ${process.pid}) return 0;
+    u32 key = 0;
+    struct seen none = {};
+    return all.lookup_or_try_init(&key, &none);
+  }`;
+
+function rmdirInVain(): void {
+  expect(() => rmdirSync("/rx/no such folder")).toThrow("ENOENT");
+}
+
+describe("kernel functions by BTF", () => {
+  test("KFUNC_PROBE runs at the entry, with the function's arguments", (context) => {
+    using b = openUnlessLockedDown(
+      context,
+      `${COUNTS}
+      KFUNC_PROBE(do_rmdir, int dfd, struct filename *name) {
+        struct seen *seen = own();
+        if (!seen) return 0;
+        seen->calls++;
+        seen->result = dfd;
+        return 0;
+      }`,
+    );
+    rmdirInVain();
+    rmdirInVain();
+    expect(b.get_table("all").get(0)).toEqual({ calls: 2, result: -100, name: "" });
+  });
+
+  test("KRETFUNC_PROBE also has the result, behind the arguments", (context) => {
+    using b = openUnlessLockedDown(
+      context,
+      `${COUNTS}
+      KRETFUNC_PROBE(do_rmdir, int dfd, struct filename *name, int result) {
+        struct seen *seen = own();
+        if (!seen) return 0;
+        seen->calls++;
+        seen->result = result;
+        return 0;
+      }`,
+    );
+    rmdirInVain();
+    expect(b.get_table("all").get(0)).toEqual({ calls: 1, result: -2, name: "" });
+  });
+
+  test("members of arguments are read directly", (context) => {
+    using b = openUnlessLockedDown(
+      context,
+      `${COUNTS}
+      KFUNC_PROBE(do_rmdir, int dfd, struct filename *name) {
+        struct seen *seen = own();
+        if (!seen) return 0;
+        bpf_probe_read_kernel_str(&seen->name, sizeof(seen->name), name->name);
+        return 0;
+      }`,
+    );
+    rmdirInVain();
+    expect(b.get_table("all").get(0)).toMatchObject({ name: "/rx/no such fol" });
+  });
+
+  test("after close the function is no longer traced", (context) => {
+    const b = openUnlessLockedDown(context, `${COUNTS} KFUNC_PROBE(do_rmdir) { own(); return 0; }`);
+    b.close();
+    rmdirInVain();
+    expect(() => b.get_table("all")).toThrow("closed");
+  });
+
+  test("a function that the kernel's types lack is an error with near names", () => {
+    const error = failure(AttachError, () => open("KFUNC_PROBE(vfs_unlnk) { return 0; }"));
+    expect(error.message).toContain("no such kernel function");
+    expect(error.hint).toContain("vfs_unlink");
+  });
+
+  test("loading one by type alone says that the name must tell the target", () => {
+    using b = open("int hello(u64 *ctx) { return 0; }");
+    expect(failure(UsageError, () => b.load_func("hello", 26)).message).toContain("which target it is for");
+  });
+});
+
+test("tp_btf programs get the tracepoint's arguments with their types", () => {
+  using b = open(`
+    #include <linux/sched.h>
+    struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 64); __type(key, u32); __type(value, u32); } execs SEC(".maps");
+    SEC("tp_btf/sched_process_exec")
+    int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid) {
+      u32 pid = task->tgid, parent = task->real_parent->tgid;
+      bpf_map_update_elem(&execs, &pid, &parent, BPF_ANY);
+      return 0;
+    }
+    char _license[] SEC("license") = "GPL";`);
+  const pid = runCommand("/bin/true");
+  expect(b.get_table<number, number>("execs").get(pid)).toBe(process.pid);
+});
+
+test("LSM_PROBE decides, where BPF is among the security modules", (context) => {
+  using b = openUnlessLockedDown(
+    context,
+    `${COUNTS}
+    LSM_PROBE(inode_rmdir, struct inode *dir, struct dentry *dentry, int ret) {
+      struct seen *seen = own();
+      if (seen) seen->calls++;
+      return 0;
+    }`,
+  );
+  rmdirInVain();
+  expect(b.get_table("all").items().length).toBeLessThanOrEqual(1);
+});
