@@ -7,9 +7,9 @@ export interface Token {
 
 const NAME = /[A-Za-z_$\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*/y;
 const NUMBER = /\.?[0-9](?:[eEpP][+-]|[A-Za-z0-9_.])*/y;
-const STRING = /(?:u8|[uUL])?(?:"(?:\\[^]|[^"\\\n])*(?:"|$)|'(?:\\[^]|[^'\\\n])*(?:'|$))/my;
-const COMMENT = /\/\/(?:\\\r?\n|[^\n])*|\/\*[^]*?(?:\*\/|$)/y;
-const DIRECTIVE = /#(?:\\\r?\n|\/\*[^]*?(?:\*\/|$)|[^\n])*/y;
+const STRING = /(?:u8|[uUL])?(?:"(?:\\[\s\S]|[^"\\\n])*(?:"|$)|'(?:\\[\s\S]|[^'\\\n])*(?:'|$))/my;
+const COMMENT = /\/\/(?:\\\r?\n|[^\n])*|\/\*[\s\S]*?(?:\*\/|$)/y;
+const DIRECTIVE = /#(?:\\\r?\n|\/\*[\s\S]*?(?:\*\/|$)|[^\n])*/y;
 const PUNCTUATOR = /->|\+\+|--|<<=?|>>=?|[<>=!+\-*/%&^|]=|&&|\|\||\.\.\.|##|./sy;
 
 /** Patterns by the first character of what they match, in the order to try them. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -48,7 +48,6 @@ export function writeCache<T>(key: string, entry: CacheEntry<T>): void {
   const rest = Buffer.concat([length, facts, entry.object]);
   const folder = cacheFolder();
   const path = join(folder, key);
-  const temporary = `${path}.${process.pid}`;
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     if (!isOurs(folder)) return;
@@ -58,7 +57,8 @@ export function writeCache<T>(key: string, entry: CacheEntry<T>): void {
     });
     renameSync(temporary, path);
   } catch {
-    // A read-only or missing home folder: the next run compiles again.
+    // A read-only or missing home folder, or a full disk: the next run compiles again.
+    rmSync(temporary, { force: true });
   }
 }
 

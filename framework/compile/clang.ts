@@ -31,8 +31,8 @@ let found: Clang | undefined;
  * @throws CompilerMissingError when there is none
  */
 export function findClang(): Clang {
-  const chosen = process.env["RXBPF_CLANG"];
-  if (chosen !== undefined && chosen !== "") return chosenClang(chosen);
+  const path = process.env["RXBPF_CLANG"];
+  if (path !== undefined && path !== "") return chosenClang(path);
   found ??= bundledClang() ?? clangOnPath();
   if (found === undefined) {
     throw new CompilerMissingError(
@@ -46,15 +46,32 @@ export function findClang(): Clang {
   return found;
 }
 
+const chosen = new Map<string, Clang>();
+
 function chosenClang(path: string): Clang {
-  if (!isExecutable(path)) {
-    throw new CompilerMissingError(`RXBPF_CLANG names ${path}, which cannot be run`, {
-      diagnostics: [],
-      command: [path],
-      stderr: "",
+  const refuse = (why: string): never => {
+    const failure = { diagnostics: [], command: [path, "--version"], stderr: "" };
+    throw new CompilerMissingError(`RXBPF_CLANG names ${path}, ${why}`, failure, {
+      hint: `name a clang ${OLDEST} or newer with a BPF back end, or unset RXBPF_CLANG for the bundled one`,
     });
-  }
-  return { command: [path], identity: identityOf(path) };
+  };
+  if (!isExecutable(path)) return refuse("which cannot be run");
+  const identity = identityOf(path);
+  const known = chosen.get(identity);
+  if (known !== undefined) return known;
+  const version = versionOf(path);
+  if (version === undefined) return refuse("which is no clang");
+  if (version < OLDEST) return refuse(`which is clang ${version}`);
+  const clang: Clang = { command: [path], identity };
+  chosen.set(identity, clang);
+  return clang;
+}
+
+/** The major version a clang says it has; undefined for what is no clang. */
+function versionOf(path: string): number | undefined {
+  const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
+  const major = /clang version (\d+)/.exec(stdout ?? "")?.[1];
+  return major === undefined ? undefined : Number(major);
 }
 
 /** The compiler inside the optional package: one static program for each platform. */
@@ -74,9 +91,7 @@ function clangOnPath(): Clang | undefined {
   for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
     const path = join(folder, "clang");
     if (!isExecutable(path)) continue;
-    const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
-    const major = Number(/version (\d+)/.exec(stdout ?? "")?.[1] ?? 0);
-    if (major >= OLDEST) return { command: [path], identity: identityOf(path) };
+    if ((versionOf(path) ?? 0) >= OLDEST) return { command: [path], identity: identityOf(path) };
   }
   return undefined;
 }
@@ -116,7 +131,8 @@ export function runClang(
   const [program, ...first] = clang.command;
   const command = [program, ...first, ...args];
   const run = spawnSync(program, [...first, ...args], { input, maxBuffer: 256 * 1024 * 1024 });
-  if (run.error !== undefined) {
+  // One that refuses its arguments may end before it has read its input, and then says why itself.
+  if (run.error !== undefined && (systemCode(run.error) !== "EPIPE" || run.status === null)) {
     throw new CompileError(
       `cannot run ${program}`,
       { diagnostics: [], command, stderr: "" },
@@ -130,11 +146,20 @@ export function runClang(
     const first = errors[0];
     const message =
       first === undefined
-        ? `clang failed: ${stderr.trim().split("\n").at(-1) ?? `status ${run.status}`}`
+        ? `clang failed: ${lastLine(stderr) ?? run.signal ?? `status ${run.status}`}`
         : `${first.file}:${first.line}:${first.column}: ${first.message}`;
     throw new CompileError(message, { diagnostics, command, stderr }, { hint: first?.hint });
   }
   return { stdout: run.stdout, diagnostics };
+}
+
+function systemCode(error: Error): unknown {
+  return "code" in error ? error.code : undefined;
+}
+
+/** The last line of what a program printed; undefined when it printed nothing. */
+function lastLine(text: string): string | undefined {
+  return text.trim() === "" ? undefined : text.trim().split("\n").at(-1);
 }
 
 /** What line markers call the text before the user's: nobody can look at it. */

@@ -5,7 +5,10 @@ import { BPF } from "../../framework/index.ts";
 import { KernelRuntime } from "../../framework/kernel/kernel-runtime.ts";
 
 /** Long enough for emulated guests, which are 10 to 20 times slower. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
+
+/** Limit for tests that start a script of ours: in a guest that alone takes half a minute. */
+export const SCRIPT_TIMEOUT_MS = 150_000;
 
 /** Waits until `look` gives something else than undefined or false, and gives that; fails with `what` if it never does. */
 export async function eventually<T>(what: string, look: () => T | undefined | false): Promise<T> {

@@ -128,10 +128,10 @@ describe("helpers by name", () => {
     expect([run(b, "compare"), run(b, "sum")]).toEqual([0, 45]);
   });
 
-  test("bpf_strtol reads a number, in every kind of program from 6.4 on", () => {
+  test("bpf_strtol reads a number, in every kind of program from 6.1 on", () => {
     using b = open(`long number;
       int f(${CTX}) { char text[8] = "-123x"; return bpf_strtol(text, sizeof(text), 10, &number); }`);
-    if (!isAtLeast(kernelVersion(), "6.4")) {
+    if (!isAtLeast(kernelVersion(), "6.1")) {
       expect(() => run(b, "f")).toThrow("bpf_strtol");
       return;
     }

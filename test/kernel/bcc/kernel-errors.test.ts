@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
 import { BPF, LayoutError, MapError, VerifierError } from "../../../framework/index.ts";
-import { run } from "../../support/events.ts";
+import { run, SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
 
@@ -204,7 +204,7 @@ describe("tables", () => {
   });
 });
 
-describe("without privileges", () => {
+describe("without privileges", { timeout: SCRIPT_TIMEOUT_MS }, () => {
   beforeEach((context) => {
     needsKernel(context);
     if (process.getuid?.() !== 0) context.skip("only root can give up its privileges");

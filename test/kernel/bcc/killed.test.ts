@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeEach, describe, expect, test } from "vitest";
-import { eventually, settle } from "../../support/events.ts";
+import { eventually, SCRIPT_TIMEOUT_MS, settle } from "../../support/events.ts";
 import { expectFreed, type Holdings, holdings, probesOf } from "../../support/leaks.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { open } from "./open.ts";
@@ -29,7 +29,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await ended;
 }
 
-describe("a process that ends", () => {
+describe("a process that ends", { timeout: SCRIPT_TIMEOUT_MS }, () => {
   beforeEach((context) => needsKernel(context, "ringbuf"));
 
   test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
@@ -54,7 +54,7 @@ describe("a process that ends", () => {
   });
 });
 
-describe("return probes in tracefs, which outlive a process", () => {
+describe("return probes in tracefs, which outlive a process", { timeout: SCRIPT_TIMEOUT_MS }, () => {
   beforeEach((context) => needsKernel(context, "kprobe", "ringbuf"));
 
   test("are removed when the script throws or exits", () => {

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
+import { SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
 
 interface Failure {
@@ -37,7 +38,7 @@ describe("network programs, in a network namespace of their own", () => {
       path("network-child.ts"),
     ];
     report = JSON.parse(execFileSync("unshare", ["--net", ...command], { encoding: "utf8" }));
-  });
+  }, SCRIPT_TIMEOUT_MS);
 
   beforeEach((context) => needsKernel(context, "xdp_link"));
 

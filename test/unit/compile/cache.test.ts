@@ -136,7 +136,7 @@ describe("a cache that cannot be written is no error", () => {
   });
 
   test("when its folder cannot be made", () => {
-    process.env["RXBPF_CACHE"] = "/proc/no/such/folder";
+    process.env["RXBPF_CACHE"] = "/dev/null/objects";
     writeCache(key, entry);
     expect(readCache(key)).toBeUndefined();
   });

@@ -24,10 +24,11 @@ afterEach(() => {
 const at = (file: string, line: number, column: number) => ({ file, line, column });
 const check = [...targetFlags, "-fsyntax-only", "-x", "c", "-"];
 
-/** A program of the test's own. */
-function program(name: string, command: string): string {
+/** A program of the test's own, which says it is a clang. */
+function program(name: string, command: string, version = "clang version 17.0.3"): string {
   const path = join(folder, name);
-  writeFileSync(path, `#!/bin/sh\n${command}\n`, { mode: 0o755 });
+  const text = `#!/bin/sh\nif [ "$1" = --version ]; then echo "${version}"; exit; fi\n${command}\n`;
+  writeFileSync(path, text, { mode: 0o755 });
   return path;
 }
 
@@ -70,6 +71,9 @@ describe("RXBPF_CLANG", () => {
         return path;
       },
     ],
+    ["a program that is no clang", () => program("other", "", "gcc (Debian 12.2.0-14) 12.2.0")],
+    ["a program that says nothing", () => program("silent", "", "")],
+    ["a clang that is too old", () => program("old", "", "Debian clang version 11.0.1-2")],
   ])("that names %s is refused", (_, make) => {
     const path = make();
     process.env["RXBPF_CLANG"] = path;
@@ -79,6 +83,14 @@ describe("RXBPF_CLANG", () => {
     expect(error.message).toContain(path);
     expect(error.hint).toBeDefined();
   });
+
+  test.each(["clang version 12.0.0", "Debian clang version 14.0.6", "Ubuntu clang version 18.1.3 (1ubuntu1)"])(
+    "may name one that says it is %s",
+    (version) => {
+      process.env["RXBPF_CLANG"] = program("fine", "", version);
+      expect(findClang().command).toEqual([join(folder, "fine")]);
+    },
+  );
 
   test("that is empty is as if it were not there", () => {
     process.env["RXBPF_CLANG"] = "";
@@ -111,9 +123,13 @@ test("without any compiler the error says what to install", () => {
 
 describe("a compiler's run", () => {
   test("gives what it wrote and its warnings", () => {
-    const text = "int f(int a) { int *p = a; return p == 0; }\n";
-    const args = ["-target", "bpf", "-fno-color-diagnostics", "-fsyntax-only", "-Wint-conversion", "-Wno-error", "-x", "c", "-"];
-    expect(runClang(findClang(), args, text, at).diagnostics).toMatchObject([{ severity: "warning", line: 1, column: 21 }]);
+    const text = "int f(int a) { if (a = 1) return 2; return 3; }\n";
+    const args = ["-target", "bpf", "-fno-color-diagnostics", "-fsyntax-only", "-Wno-everything", "-Wparentheses", "-x", "c", "-"];
+    expect(runClang(findClang(), args, text, at).diagnostics).toMatchObject([
+      { severity: "warning", line: 1, column: 22 },
+      { severity: "note" },
+      { severity: "note" },
+    ]);
   });
 
   test("that fails has every error, its command and what it printed", () => {
@@ -158,6 +174,11 @@ describe("a compiler's run", () => {
     const path = program("deaf", "echo done");
     expect(runClang({ command: [path], identity: "" }, [], "x".repeat(4_000_000), at).stdout.toString()).toBe("done\n");
   });
+});
+
+test("a wrong flag is told as the compiler tells it, also when the source is long", () => {
+  const error = errorOf(() => runClang(findClang(), ["-fno-such-flag", ...check], `int a;${" ".repeat(2_000_000)}`, at));
+  expect(error.message).toContain("no-such-flag");
 });
 
 describe("hints", () => {
