@@ -3,6 +3,7 @@ import type { Btf } from "../framework/object/btf.ts";
 import { isDeclarator } from "./declarators.ts";
 import { applyEdits, type EditedText } from "./edits.ts";
 import { collectFacts, type Facts, type FunctionFact, type TableFact } from "./facts.ts";
+import { tokenAfter } from "./lexer.ts";
 import { MOST_LEVELS } from "./parser.ts";
 import { declareMaps } from "./passes/declare-maps.ts";
 import { type PassDiagnostic, passes } from "./passes/index.ts";
@@ -69,6 +70,7 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
   const source = new SourceText(text, originals);
   const facts = collectFacts(text);
   const declared = declareMaps(text, facts.normalized);
+  const words = wordsOf(facts, declared.tables);
   const input = { facts, tables: declared.tables, kernelTypes };
   const results = [declared, ...passes.map((pass) => pass(input))];
   const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
@@ -84,8 +86,14 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
     functions: facts.functions
       .filter((fact) => !fact.isHelper)
       .map(({ name, section, start }) => ({ name, section, position: source.positionAt(start) })),
-    tracepoints: tracepointsOf(facts, source),
-    mentions: mentionsOf(facts, declared.tables),
+    tracepoints: tracepointsOf(words, source),
+    mentions: {
+      tags: new Set(words.tags.keys()),
+      words: words.words,
+      members: words.members,
+      definedTags: facts.tags,
+      definedNames: new Set([...facts.fileNames, ...declared.tables.keys()]),
+    },
     ownRegisters: facts.functions
       .filter((fact) => reachesIntoRegisters(facts, fact))
       .map((fact) => fact.name),
@@ -126,49 +134,53 @@ function positionFinder(source: SourceText, edited: EditedText): RewriteResult["
 
 const TRACEPOINT_TAG = /^tracepoint__(.+?)__(.+)$/;
 
-function tracepointsOf(facts: Facts, source: SourceText): readonly TracepointUse[] {
-  const uses = new Map<string, TracepointUse>();
-  for (const token of facts.normalized.tokens) {
-    if (token.kind !== "name") continue;
-    const word = facts.text.slice(token.start, token.end);
-    const match = uses.has(word) || facts.tags.has(word) ? null : TRACEPOINT_TAG.exec(word);
-    if (match === null || facts.fileNames.has(word)) continue;
-    uses.set(word, { category: match[1]!, name: match[2]!, position: source.positionAt(token.start) });
-  }
-  // The macro names both the function and its record, so a file-scope name alone does not settle it.
-  for (const { name, parameters, nameRange } of facts.functions) {
-    const match = TRACEPOINT_TAG.exec(name);
-    const parameter = parameters[0];
-    if (match === null || parameter === undefined || uses.has(name) || facts.tags.has(name)) continue;
-    if (!facts.text.slice(parameter.start, parameter.end).includes(name)) continue;
-    uses.set(name, { category: match[1]!, name: match[2]!, position: source.positionAt(nameRange.start) });
-  }
-  return [...uses.values()];
+function tracepointsOf({ tags }: Words, source: SourceText): readonly TracepointUse[] {
+  return [...tags].flatMap(([tag, offset]) => {
+    const match = TRACEPOINT_TAG.exec(tag);
+    return match === null
+      ? []
+      : [{ category: match[1]!, name: match[2]!, position: source.positionAt(offset) }];
+  });
 }
 
 /** Whether a function uses `ctx->member` of a parameter that is a `struct pt_regs *`. */
-function reachesIntoRegisters(facts: Facts, { parameters, body }: FunctionFact): boolean {
-  const text = facts.text.slice(body.start, body.end);
-  return parameters.some(({ name, start, end }) => {
-    if (!/\bstruct\s+pt_regs\b/.test(facts.text.slice(start, end))) return false;
-    return new RegExp(`\\b${name}\\s*->`).test(text);
-  });
+function reachesIntoRegisters({ text, normalized }: Facts, { parameters, body }: FunctionFact): boolean {
+  const registers = parameters.filter(({ start, end }) =>
+    /\bstruct\s+pt_regs\b/.test(text.slice(start, end)),
+  );
+  if (registers.length === 0) return false;
+  const { tokens } = normalized;
+  for (let i = tokenAfter(tokens, body.start); i + 1 < tokens.length && tokens[i]!.end < body.end; i++) {
+    const { kind, start, end } = tokens[i]!;
+    if (kind !== "name" || !text.startsWith("->", tokens[i + 1]!.start)) continue;
+    if (registers.some(({ name }) => name === text.slice(start, end))) return true;
+  }
+  return false;
 }
 
 const TAG_WORDS = new Set(["struct", "union", "enum"]);
 
-function mentionsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Mentions {
-  const tags = new Set<string>();
+/** Names that the source uses and does not define. */
+interface Words {
+  /** Tags, and where each stands first. */
+  readonly tags: ReadonlyMap<string, number>;
+  readonly words: ReadonlySet<string>;
+  readonly members: ReadonlySet<string>;
+}
+
+function wordsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Words {
+  const tags = new Map<string, number>();
   const words = new Set<string>();
   const members = new Set<string>();
   let before = "";
   for (const { kind, start, end } of facts.normalized.tokens) {
-    const word = facts.text.slice(start, end);
+    const word = kind === "name" || end - start <= 2 ? facts.text.slice(start, end) : "";
     if (kind === "name") {
       if (before === "." || before === "->") members.add(word);
       else if (TAG_WORDS.has(before)) {
-        if (!facts.tags.has(word)) tags.add(word);
+        if (!facts.tags.has(word) && !tags.has(word)) tags.set(word, start);
       } else if (
+        !words.has(word) &&
         !facts.fileNames.has(word) &&
         !tables.has(word) &&
         !isDeclarator(word) &&
@@ -179,6 +191,5 @@ function mentionsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Menti
     }
     before = word;
   }
-  const definedNames = new Set([...facts.fileNames, ...tables.keys()]);
-  return { tags, words, members, definedTags: facts.tags, definedNames };
+  return { tags, words, members };
 }

@@ -52,13 +52,20 @@ export function writeCache<T>(key: string, entry: CacheEntry<T>): void {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     if (!isOurs(folder)) return;
     chmodSync(folder, 0o700);
-    writeFileSync(temporary, Buffer.concat([createHash("sha256").update(rest).digest(), rest]), {
-      mode: 0o600,
-    });
-    renameSync(temporary, path);
+    writeWhole(path, Buffer.concat([createHash("sha256").update(rest).digest(), rest]));
   } catch {
     // A read-only or missing home folder, or a full disk: the next run compiles again.
+  }
+}
+
+function writeWhole(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.${process.pid}`;
+  try {
+    writeFileSync(temporary, bytes, { mode: 0o600 });
+    renameSync(temporary, path);
+  } catch (error) {
     rmSync(temporary, { force: true });
+    throw error;
   }
 }
 

@@ -5,8 +5,8 @@ import { UsageError } from "../../framework/core/errors.ts";
 export interface GuestOptions {
   /** Names from kernels.json; empty for all. */
   readonly kernels: readonly string[];
-  /** Part of a test file's path, or of a test's name. */
-  readonly filter: string | undefined;
+  /** Parts of test files' paths, or of tests' names; empty for all tests. */
+  readonly filters: readonly string[];
   /** Shell text to run in the guest instead of the tests. */
   readonly command: string | undefined;
   readonly list: boolean;
@@ -21,7 +21,7 @@ export interface GuestOptions {
 export const usage = `Runs test/kernel and test/conformance inside guest kernels (QEMU, no KVM).
 
   --kernel NAME      one kernel of kernels.json; repeatable; default: all
-  --filter TEXT      only test files whose path has TEXT, else only tests whose name matches it
+  --filter TEXT      only test files whose path has TEXT, else only tests whose name matches it; repeatable
   --command TEXT     run this shell command in the guest instead of the tests
   --timeout SECONDS  limit for one kernel (default 1800)
   --silence SECONDS  limit without any output (default 180)
@@ -43,7 +43,7 @@ export function parseOptions(args: readonly string[]): GuestOptions {
     });
   return {
     kernels: values.kernel ?? [],
-    filter: values.filter,
+    filters: values.filter ?? [],
     command: values.command,
     list: values.list ?? false,
     help: values.help ?? false,
@@ -60,7 +60,7 @@ function parseFlags(args: readonly string[]) {
       allowPositionals: false,
       options: {
         kernel: { type: "string", multiple: true },
-        filter: { type: "string" },
+        filter: { type: "string", multiple: true },
         command: { type: "string" },
         timeout: { type: "string" },
         silence: { type: "string" },

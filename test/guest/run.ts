@@ -47,7 +47,7 @@ async function runKernel(choice: KernelChoice, options: GuestOptions, signal: Ab
   const kernel = prepareKernel(choice, say);
   say(`booting ${kernel.packageName}`);
   const start = performance.now();
-  const tests = chooseTests(checkout, options.filter);
+  const tests = chooseTests(checkout, options.filters);
   const results = new TestResults({ byName: tests.name !== undefined });
   const outcome = await runInGuest({
     kernel,

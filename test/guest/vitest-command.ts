@@ -17,8 +17,17 @@ const testFolders = ["test/kernel/", "test/conformance/"];
  * A path of the checkout chooses itself; part of a test file's path chooses these files; any other text chooses tests
  * by name.
  */
-export function chooseTests(checkout: string, filter: string | undefined): TestChoice {
-  if (filter === undefined) return { paths: testFolders, name: undefined };
+export function chooseTests(checkout: string, filters: readonly string[]): TestChoice {
+  if (filters.length === 0) return { paths: testFolders, name: undefined };
+  const choices = filters.map((filter) => chooseBy(checkout, filter));
+  const names = choices.flatMap(({ name }) => name ?? []);
+  return {
+    paths: [...new Set(choices.flatMap(({ paths }) => paths))],
+    name: names.length === 0 ? undefined : names.join("|"),
+  };
+}
+
+function chooseBy(checkout: string, filter: string): TestChoice {
   if (existsSync(join(checkout, filter))) return { paths: [filter], name: undefined };
   const present = testFolders.filter((folder) => existsSync(join(checkout, folder)));
   const files = present.flatMap((folder) =>

@@ -32,7 +32,10 @@ describe("loads through kernel pointers", () => {
   });
 
   test("a chain of members, one read for each pointer", () => {
-    const { parent } = onOwnCall("u32 parent;", `${TASK} out.parent = task->real_parent->group_leader->tgid;`);
+    const { parent } = onOwnCall(
+      "u32 parent;",
+      `${TASK} out.parent = task->real_parent->group_leader->tgid;`,
+    );
     expect(parent).toBe(process.ppid);
   });
 
@@ -78,7 +81,10 @@ describe("loads through kernel pointers", () => {
       static u32 id_of(struct task_struct *t) { return t->tgid; }
       static struct task_struct *parent_of(struct task_struct *t) { return t->real_parent; }`;
     const body = `${TASK} out.own = id_of(task); out.parent = id_of(parent_of(task)->group_leader);`;
-    expect(onOwnCall("u32 own; u32 parent;", body, before)).toEqual({ own: process.pid, parent: process.ppid });
+    expect(onOwnCall("u32 own; u32 parent;", body, before)).toEqual({
+      own: process.pid,
+      parent: process.ppid,
+    });
   });
 
   test("of a pointer that a table kept", () => {

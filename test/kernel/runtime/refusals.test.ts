@@ -38,13 +38,13 @@ describe.skipIf(process.platform !== "linux")("what a refused system call become
     throw new Error("nothing was thrown");
   };
 
-  test("EPERM on creating a map names the capability and the machine", () => {
+  test("EPERM on creating a map names the capability, and what may keep it from root", () => {
     door = replaceBpf(refusing({ BPF_MAP_CREATE: "EPERM" }));
     const error = failure(() => runtime.createMap(map("hash")));
     expect(error).toBeInstanceOf(PermissionError);
     expect(error).toMatchObject({
       message: 'creating table "counts" needs CAP_BPF',
-      hint: expect.stringContaining('{ runtime: "machine" }'),
+      hint: expect.stringMatching(/capability|setcap/),
     });
   });
 

@@ -85,7 +85,13 @@ describe("an entry", () => {
     writeCache(key, entry);
     const path = join(cache, key);
     const bytes = readFileSync(path);
-    for (const damaged of [bytes.subarray(0, -1), bytes.subarray(0, 33), bytes.subarray(0, 8), Buffer.alloc(0), Buffer.concat([bytes, bytes])]) {
+    for (const damaged of [
+      bytes.subarray(0, -1),
+      bytes.subarray(0, 33),
+      bytes.subarray(0, 8),
+      Buffer.alloc(0),
+      Buffer.concat([bytes, bytes]),
+    ]) {
       writeFileSync(path, damaged);
       expect(readCache(key)).toBeUndefined();
     }
@@ -155,10 +161,20 @@ test("keys tell parts apart wherever the line between them is", () => {
 });
 
 describe("a source that was compiled before comes from the cache", () => {
-  const text = '#include "own.h"\nBPF_HASH(counts, u32);\nint f(void *ctx) { counts.increment(STEP); return 0; }\n';
-  const source = (changes: Partial<Source> = {}): Source => ({ file: "t.c", text, folder, cflags: [], ...changes });
-  const build = (changes: Partial<Source> = {}, environment: CompileEnvironment = fixtureKernel, syscallTracepoint = false) =>
-    buildObject(source(changes), environment, { syscallTracepoint });
+  const text =
+    '#include "own.h"\nBPF_HASH(counts, u32);\nint f(void *ctx) { counts.increment(STEP); return 0; }\n';
+  const source = (changes: Partial<Source> = {}): Source => ({
+    file: "t.c",
+    text,
+    folder,
+    cflags: [],
+    ...changes,
+  });
+  const build = (
+    changes: Partial<Source> = {},
+    environment: CompileEnvironment = fixtureKernel,
+    syscallTracepoint = false,
+  ) => buildObject(source(changes), environment, { syscallTracepoint });
 
   beforeEach(() => {
     writeFileSync(join(folder, "own.h"), "#define STEP 1\n");
@@ -191,7 +207,7 @@ describe("a source that was compiled before comes from the cache", () => {
     [
       "the compiler",
       () => {
-        process.env["RXBPF_CLANG"] = wrapper("exec clang-14 \"$@\"");
+        process.env["RXBPF_CLANG"] = wrapper('exec clang-14 "$@"');
         return existsSync("/usr/bin/clang-14") ? build() : { fromCache: false };
       },
     ],

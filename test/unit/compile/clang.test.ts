@@ -84,13 +84,14 @@ describe("RXBPF_CLANG", () => {
     expect(error.hint).toBeDefined();
   });
 
-  test.each(["clang version 12.0.0", "Debian clang version 14.0.6", "Ubuntu clang version 18.1.3 (1ubuntu1)"])(
-    "may name one that says it is %s",
-    (version) => {
-      process.env["RXBPF_CLANG"] = program("fine", "", version);
-      expect(findClang().command).toEqual([join(folder, "fine")]);
-    },
-  );
+  test.each([
+    "clang version 12.0.0",
+    "Debian clang version 14.0.6",
+    "Ubuntu clang version 18.1.3 (1ubuntu1)",
+  ])("may name one that says it is %s", (version) => {
+    process.env["RXBPF_CLANG"] = program("fine", "", version);
+    expect(findClang().command).toEqual([join(folder, "fine")]);
+  });
 
   test("that is empty is as if it were not there", () => {
     process.env["RXBPF_CLANG"] = "";
@@ -110,10 +111,14 @@ test("without any compiler the error says what to install", () => {
     syncBuiltinESMExports();
     const { findClang } = await import(${JSON.stringify(file)});
     try { findClang(); } catch (error) { console.log(JSON.stringify([error.code, error.message, error.hint])); }`;
-  const { stdout, stderr } = spawnSync(process.execPath, ["--import", loader, "--input-type=module", "-e", script], {
-    encoding: "utf8",
-    env: { ...process.env, RXBPF_CLANG: "" },
-  });
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--import", loader, "--input-type=module", "-e", script],
+    {
+      encoding: "utf8",
+      env: { ...process.env, RXBPF_CLANG: "" },
+    },
+  );
   expect(stderr).toBe("");
   const [code, message, hint] = JSON.parse(stdout) as string[];
   expect(code).toBe("NO_COMPILER");
@@ -124,7 +129,17 @@ test("without any compiler the error says what to install", () => {
 describe("a compiler's run", () => {
   test("gives what it wrote and its warnings", () => {
     const text = "int f(int a) { if (a = 1) return 2; return 3; }\n";
-    const args = ["-target", "bpf", "-fno-color-diagnostics", "-fsyntax-only", "-Wno-everything", "-Wparentheses", "-x", "c", "-"];
+    const args = [
+      "-target",
+      "bpf",
+      "-fno-color-diagnostics",
+      "-fsyntax-only",
+      "-Wno-everything",
+      "-Wparentheses",
+      "-x",
+      "c",
+      "-",
+    ];
     expect(runClang(findClang(), args, text, at).diagnostics).toMatchObject([
       { severity: "warning", line: 1, column: 22 },
       { severity: "note" },
@@ -133,7 +148,9 @@ describe("a compiler's run", () => {
   });
 
   test("that fails has every error, its command and what it printed", () => {
-    const error = errorOf(() => runClang(findClang(), check, '# 5 "t.c"\nint a = nope;\nint b = nope2;\n', at));
+    const error = errorOf(() =>
+      runClang(findClang(), check, '# 5 "t.c"\nint a = nope;\nint b = nope2;\n', at),
+    );
     expect(error.message).toMatch(/^t\.c:5:9: /);
     expect(error.diagnostics.map((finding) => [finding.line, finding.column])).toEqual([
       [5, 9],
@@ -145,7 +162,9 @@ describe("a compiler's run", () => {
 
   test("has its positions turned into the user's", () => {
     const turned = () => ({ file: "user.c", line: 77, column: 8 });
-    expect(errorOf(() => runClang(findClang(), check, "int a = nope;\n", turned)).diagnostics[0]).toMatchObject(turned());
+    expect(
+      errorOf(() => runClang(findClang(), check, "int a = nope;\n", turned)).diagnostics[0],
+    ).toMatchObject(turned());
   });
 
   test("does not show what is wrong in text that nobody can look at", () => {
@@ -162,29 +181,39 @@ describe("a compiler's run", () => {
 
   test("of a program that dies says so", () => {
     const path = program("dies", "cat >/dev/null; kill -9 $$");
-    expect(errorOf(() => runClang({ command: [path], identity: "" }, [], "", at)).message).toMatch(/clang failed.*SIGKILL/);
+    expect(errorOf(() => runClang({ command: [path], identity: "" }, [], "", at)).message).toMatch(
+      /clang failed.*SIGKILL/,
+    );
   });
 
   test("of a program that is no clang says what that printed", () => {
     const path = program("wrong", "cat >/dev/null; echo 'what is this?' >&2; exit 3");
-    expect(errorOf(() => runClang({ command: [path], identity: "" }, [], "", at)).message).toContain("what is this?");
+    expect(errorOf(() => runClang({ command: [path], identity: "" }, [], "", at)).message).toContain(
+      "what is this?",
+    );
   });
 
   test("of a program that reads nothing is no trouble", () => {
     const path = program("deaf", "echo done");
-    expect(runClang({ command: [path], identity: "" }, [], "x".repeat(4_000_000), at).stdout.toString()).toBe("done\n");
+    expect(runClang({ command: [path], identity: "" }, [], "x".repeat(4_000_000), at).stdout.toString()).toBe(
+      "done\n",
+    );
   });
 });
 
 test("a wrong flag is told as the compiler tells it, also when the source is long", () => {
-  const error = errorOf(() => runClang(findClang(), ["-fno-such-flag", ...check], `int a;${" ".repeat(2_000_000)}`, at));
+  const error = errorOf(() =>
+    runClang(findClang(), ["-fno-such-flag", ...check], `int a;${" ".repeat(2_000_000)}`, at),
+  );
   expect(error.message).toContain("no-such-flag");
 });
 
 describe("hints", () => {
   test("for a helper that is misspelt name the nearest", () => {
     const text = "int f(void) { return bpf_get_curent_pid_tgid(); }\n";
-    const error = errorOf(() => runClang(findClang(), [...check, "-Werror=implicit-function-declaration"], text, at));
+    const error = errorOf(() =>
+      runClang(findClang(), [...check, "-Werror=implicit-function-declaration"], text, at),
+    );
     expect(error.hint).toContain("bpf_get_current_pid_tgid");
   });
 });

@@ -17,13 +17,16 @@ const baseNames = new Set([...base.matchAll(/^typedef .*?(\w+);$/gm)].map((match
 const baseTags = new Set([...base.matchAll(/^struct (\w+) \{/gm)].map((match) => match[1]!));
 
 /** Structs that sources use most, and some with bit fields, packing, or many unions. */
-const WANTED = `task_struct sock sk_buff file request net_device bio tcp_sock mm_struct inode dentry path cred nsproxy
+const WANTED =
+  `task_struct sock sk_buff file request net_device bio tcp_sock mm_struct inode dentry path cred nsproxy
   inet_sock inet_connection_sock request_queue gendisk block_device super_block vm_area_struct page folio cgroup
   signal_struct files_struct pid pid_namespace net socket msghdr iov_iter kiocb linux_binprm sched_entity rq cfs_rq
   hrtimer work_struct workqueue_struct irq_desc irqaction perf_event bpf_prog bpf_map bpf_verifier_env pt_regs
   __sk_buff xdp_md bpf_sock_ops ethhdr iphdr ipv6hdr tcphdr udphdr sockaddr_in sockaddr_in6 in6_addr address_space
   bio_vec blk_mq_hw_ctx cpumask rcu_head seq_file kernfs_node mount vfsmount ip_tunnel_key flowi4 flowi6 dst_entry
-  neighbour skb_shared_info scatterlist device driver bus_type module kmem_cache zone pglist_data mmu_gather`.split(/\s+/);
+  neighbour skb_shared_info scatterlist device driver bus_type module kmem_cache zone pglist_data mmu_gather`.split(
+    /\s+/,
+  );
 
 /** Every so many of the kernel's other records. */
 const EVERY = 20;
@@ -38,7 +41,8 @@ function sample(btf: Btf): readonly Sampled[] {
   const found = new Map<string, Sampled>();
   const add = (id: number): void => {
     const type = id === 0 ? undefined : btf.type(id);
-    if ((type?.kind !== "struct" && type?.kind !== "union") || type.name === "" || baseTags.has(type.name)) return;
+    if ((type?.kind !== "struct" && type?.kind !== "union") || type.name === "" || baseTags.has(type.name))
+      return;
     if (btf.find(type.name, "struct", "union", "enum", "enum64") === id) found.set(type.name, { id, type });
   };
   for (const tag of WANTED) add(btf.find(tag, "struct", "union"));
@@ -51,7 +55,11 @@ function sample(btf: Btf): readonly Sampled[] {
 }
 
 /** Members by the path a source writes, through unnamed records, with their place in bits. */
-function membersOf(btf: Btf, type: Record, base = 0): readonly (Record["members"][number] & { readonly at: number })[] {
+function membersOf(
+  btf: Btf,
+  type: Record,
+  base = 0,
+): readonly (Record["members"][number] & { readonly at: number })[] {
   return type.members.flatMap((member) => {
     const at = base + member.bitOffset;
     if (member.name !== "") return [{ ...member, at }];
@@ -114,10 +122,14 @@ describe("records of the running kernel, written as C,", () => {
   });
 
   test("have the kernel's bit fields", () => {
-    const withBits = sampled().filter(({ type }) => membersOf(btf, type).some((member) => member.bitSize !== 0));
+    const withBits = sampled().filter(({ type }) =>
+      membersOf(btf, type).some((member) => member.bitSize !== 0),
+    );
     expect(withBits.length).toBeGreaterThan(10);
     // A pointer variable puts the whole record into the object's BTF.
-    const text = withBits.map(({ type }, index) => `${type.kind} ${type.name} *variable_${index};`).join("\n");
+    const text = withBits
+      .map(({ type }, index) => `${type.kind} ${type.name} *variable_${index};`)
+      .join("\n");
     const args = [...targetFlags, ...compileFlags, "-x", "c", "-c", "-o", "-", "-"];
     const { stdout } = runClang(findClang(), args, withTypes(btf, withBits, text), at);
     const written = new Btf(new Elf(new Uint8Array(stdout)).section(".BTF")!.data);
@@ -140,15 +152,42 @@ function compiled(text: string): Uint8Array {
 
 describe("what a source defines itself wins over the kernel's", () => {
   test.each([
-    ["a struct", "struct task_struct { int only; };\nint f(void *ctx) { struct task_struct t = {1}; return t.only + sizeof(char[sizeof(t) == 4 ? 1 : -1]); }"],
-    ["a struct that a kernel struct points to", "struct mm_struct { int mine; };\nint f(void *ctx) { struct task_struct t = {}; struct mm_struct *m = (void *)t.mm; return t.pid + (m ? m->mine : 0); }"],
-    ["an enumerator", "enum { XDP_PASS = 77 };\nint f(struct xdp_md *ctx) { char ok[XDP_PASS == 77 ? 1 : -1]; return XDP_DROP + sizeof(ok); }"],
-    ["a macro", "#define XDP_PASS 78\nint f(struct xdp_md *ctx) { char ok[XDP_PASS == 78 ? 1 : -1]; return XDP_DROP + sizeof(ok); }"],
-    ["a typedef", "typedef struct { char c[3]; } u16;\nint f(void *ctx) { return sizeof(char[sizeof(u16) == 3 ? 1 : -1]); }"],
-    ["a typedef of the same meaning", "typedef unsigned int u32;\ntypedef unsigned long long __u64;\ntypedef _Bool bool;\nint f(void *ctx) { u32 a = 1; bool b = a; return b; }"],
-    ["a typedef of another meaning", "typedef unsigned long u64;\ntypedef char bool;\ntypedef long int64_t;\nint f(void *ctx) { u64 a = 1; return a; }"],
-    ["BCC's record of stacks", "struct bpf_stacktrace { u64 ip[3]; };\nint f(void *ctx) { return sizeof(struct bpf_stacktrace); }"],
-    ["the older loaders' map record", "struct bpf_map_def { int type, key_size, value_size, max_entries; };\nint f(void *ctx) { return sizeof(char[sizeof(struct bpf_map_def) == 16 ? 1 : -1]); }"],
+    [
+      "a struct",
+      "struct task_struct { int only; };\nint f(void *ctx) { struct task_struct t = {1}; return t.only + sizeof(char[sizeof(t) == 4 ? 1 : -1]); }",
+    ],
+    [
+      "a struct that a kernel struct points to",
+      "struct mm_struct { int mine; };\nint f(void *ctx) { struct task_struct t = {}; struct mm_struct *m = (void *)t.mm; return t.pid + (m ? m->mine : 0); }",
+    ],
+    [
+      "an enumerator",
+      "enum { XDP_PASS = 77 };\nint f(struct xdp_md *ctx) { char ok[XDP_PASS == 77 ? 1 : -1]; return XDP_DROP + sizeof(ok); }",
+    ],
+    [
+      "a macro",
+      "#define XDP_PASS 78\nint f(struct xdp_md *ctx) { char ok[XDP_PASS == 78 ? 1 : -1]; return XDP_DROP + sizeof(ok); }",
+    ],
+    [
+      "a typedef",
+      "typedef struct { char c[3]; } u16;\nint f(void *ctx) { return sizeof(char[sizeof(u16) == 3 ? 1 : -1]); }",
+    ],
+    [
+      "a typedef of the same meaning",
+      "typedef unsigned int u32;\ntypedef unsigned long long __u64;\ntypedef _Bool bool;\nint f(void *ctx) { u32 a = 1; bool b = a; return b; }",
+    ],
+    [
+      "a typedef of another meaning",
+      "typedef unsigned long u64;\ntypedef char bool;\ntypedef long int64_t;\nint f(void *ctx) { u64 a = 1; return a; }",
+    ],
+    [
+      "BCC's record of stacks",
+      "struct bpf_stacktrace { u64 ip[3]; };\nint f(void *ctx) { return sizeof(struct bpf_stacktrace); }",
+    ],
+    [
+      "the older loaders' map record",
+      "struct bpf_map_def { int type, key_size, value_size, max_entries; };\nint f(void *ctx) { return sizeof(char[sizeof(struct bpf_map_def) == 16 ? 1 : -1]); }",
+    ],
     ["a local variable", "int f(void *ctx) { int XDP_PASS = 3, u32 = 4; return XDP_PASS + u32; }"],
   ])("%s", (_, text) => {
     expect(compiled(text).length).toBeGreaterThan(0);
@@ -190,7 +229,9 @@ describe("only what a source reaches is written", () => {
   });
 
   test("a pointer that the source follows leads to the record", () => {
-    expect(typesFor("int f(struct pt_regs *ctx, struct task_struct *t) { return t->mm->users; }")).toContain("int users;");
+    expect(typesFor("int f(struct pt_regs *ctx, struct task_struct *t) { return t->mm->users; }")).toContain(
+      "int users;",
+    );
   });
 
   test("an enum comes for one of its values, and no other enum", () => {

@@ -28,13 +28,23 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const sourceOf = (text: string, cflags: readonly string[] = []): Source => ({ file: "t.c", text, folder, cflags });
+const sourceOf = (text: string, cflags: readonly string[] = []): Source => ({
+  file: "t.c",
+  text,
+  folder,
+  cflags,
+});
 
 /** The last line that preprocessing leaves of a source. */
 function lastLine(text: string, cflags: readonly string[] = []): string {
   const source = sourceOf(text, cflags);
   const lines = preprocess(findClang(), source, gatherFiles(source), fixtureKernel).split("\n");
-  return lines.slice(0, lines.indexOf('# 1 "<licence>"')).filter((line) => !line.startsWith("#")).at(-1) ?? "";
+  return (
+    lines
+      .slice(0, lines.indexOf('# 1 "<licence>"'))
+      .filter((line) => !line.startsWith("#"))
+      .at(-1) ?? ""
+  );
 }
 
 function errorOf(text: string, cflags: readonly string[] = []): CompileError {
@@ -71,12 +81,17 @@ describe("headers of the kernel are there whatever their names", () => {
   });
 
   test("also when a header of the user includes them", () => {
-    writeFileSync(join(folder, "kernel.h"), "#include <linux/any/thing.h>\n#include <net/sock.h>\n#define KERNEL 6\n");
+    writeFileSync(
+      join(folder, "kernel.h"),
+      "#include <linux/any/thing.h>\n#include <net/sock.h>\n#define KERNEL 6\n",
+    );
     expect(lastLine('#include "kernel.h"\nint last = KERNEL;\n')).toBe("int last = 6;");
   });
 
   test("but one of the user's of that name comes first", () => {
-    expect(lastLine("#include <linux/sched.h>\nint last = OWN_SCHED;\n", [`-I${folder}/include`])).toBe("int last = 4;");
+    expect(lastLine("#include <linux/sched.h>\nint last = OWN_SCHED;\n", [`-I${folder}/include`])).toBe(
+      "int last = 4;",
+    );
   });
 });
 
@@ -90,10 +105,17 @@ describe("headers of the user", () => {
 
   test("in a folder of -I, in one word or two, also relative or with a blank", () => {
     const near = relative(process.cwd(), join(folder, "include"));
-    for (const cflags of [[`-I${folder}/include`], ["-I", `${folder}/include`], [`-I${near}`], ["-I", near]]) {
+    for (const cflags of [
+      [`-I${folder}/include`],
+      ["-I", `${folder}/include`],
+      [`-I${near}`],
+      ["-I", near],
+    ]) {
       expect(lastLine("#include <named.h>\nint last = NAMED;\n", cflags)).toBe("int last = 2;");
     }
-    expect(lastLine("#include <spaced.h>\nint last = SPACED;\n", ["-I", `${folder}/a folder`])).toBe("int last = 5;");
+    expect(lastLine("#include <spaced.h>\nint last = SPACED;\n", ["-I", `${folder}/a folder`])).toBe(
+      "int last = 5;",
+    );
   });
 
   test("that include themselves end", () => {
@@ -111,7 +133,10 @@ describe("headers of the user", () => {
   });
 
   test("are shown with the line where they are wrong", () => {
-    const { shown } = lowerText('#include "./broken.h"\nBPF_HASH(counts);\nint f(void *c) { counts.nope(); return 0; }\n', { folder });
+    const { shown } = lowerText(
+      '#include "./broken.h"\nBPF_HASH(counts);\nint f(void *c) { counts.nope(); return 0; }\n',
+      { folder },
+    );
     expect(shown).toContain('tables have no method "nope"');
   });
 
@@ -122,7 +147,9 @@ describe("headers of the user", () => {
   });
 
   test("that are folders are an error at the include", () => {
-    expect(errorOf('#include "include"\n').diagnostics).toMatchObject([{ file: "t.c", line: 1, severity: "error" }]);
+    expect(errorOf('#include "include"\n').diagnostics).toMatchObject([
+      { file: "t.c", line: 1, severity: "error" },
+    ]);
   });
 
   test("that are not there do no harm where they are not reached", () => {
@@ -155,17 +182,20 @@ test("a source without a line's end at its end keeps its last line", () => {
   expect(lastLine("int last;")).toBe("int last;");
 });
 
-test.each(["int a;\n", "#error no\n"])("nothing is left in the folder for temporary files after %j", (text) => {
-  const place = mkdtempSync(join(folder, "tmp-"));
-  const before = process.env["TMPDIR"];
-  process.env["TMPDIR"] = place;
-  try {
-    lastLine(`#include <linux/sched.h>\n${text}`);
-  } catch (error) {
-    expect(error).toBeInstanceOf(CompileError);
-  } finally {
-    if (before === undefined) delete process.env["TMPDIR"];
-    else process.env["TMPDIR"] = before;
-  }
-  expect(readdirSync(place)).toEqual([]);
-});
+test.each(["int a;\n", "#error no\n"])(
+  "nothing is left in the folder for temporary files after %j",
+  (text) => {
+    const place = mkdtempSync(join(folder, "tmp-"));
+    const before = process.env["TMPDIR"];
+    process.env["TMPDIR"] = place;
+    try {
+      lastLine(`#include <linux/sched.h>\n${text}`);
+    } catch (error) {
+      expect(error).toBeInstanceOf(CompileError);
+    } finally {
+      if (before === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = before;
+    }
+    expect(readdirSync(place)).toEqual([]);
+  },
+);

@@ -13,7 +13,11 @@ const base = readFileSync(join(headersFolder, "base.h"), "utf8");
 function refusals(text: string): readonly string[] {
   const args = [...targetFlags, "-ferror-limit=0", "-fsyntax-only", "-x", "c", "-"];
   try {
-    runClang(findClang(), args, `${base}\n# 1 "test"\n${text}`, (file, line, column) => ({ file, line, column }));
+    runClang(findClang(), args, `${base}\n# 1 "test"\n${text}`, (file, line, column) => ({
+      file,
+      line,
+      column,
+    }));
     return [];
   } catch (error) {
     if (!(error instanceof CompileError)) throw error;
@@ -33,7 +37,9 @@ function assertions(tag: string, format: string): readonly string[] {
     const member = memberOf(declaration);
     const place = `"${tag}.${member} is at ${offset} with ${size} bytes"`;
     const isSized = `sizeof(((struct ${tag} *)0)->${member}) == ${size}`;
-    return [`_Static_assert(__builtin_offsetof(struct ${tag}, ${member}) == ${offset} && ${isSized}, ${place});`];
+    return [
+      `_Static_assert(__builtin_offsetof(struct ${tag}, ${member}) == ${offset} && ${isSized}, ${place});`,
+    ];
   });
 }
 
@@ -41,7 +47,8 @@ function structAndAssertions(tag: string, format: string): string {
   return `${tracepointStruct(tag, format)}\n${assertions(tag, format).join("\n")}`;
 }
 
-const format = (...fields: string[]) => `name: made\nID: 7\nformat:\n${fields.map((field) => `\tfield:${field}`).join("\n")}\n`;
+const format = (...fields: string[]) =>
+  `name: made\nID: 7\nformat:\n${fields.map((field) => `\tfield:${field}`).join("\n")}\n`;
 
 describe("the struct of a tracepoint's record", () => {
   test("has members of the stated sizes at the stated offsets, whatever their types say", () => {
@@ -64,13 +71,20 @@ describe("the struct of a tracepoint's record", () => {
   });
 
   test("has signed members where the format says so", () => {
-    const text = format("long ret;\toffset:8;\tsize:8;\tsigned:1;", "umode_t mode;\toffset:16;\tsize:2;\tsigned:0;");
-    const signs = "_Static_assert((typeof(((struct made *)0)->ret))-1 < 0, \"\");\n_Static_assert((typeof(((struct made *)0)->mode))-1 > 0, \"\");";
+    const text = format(
+      "long ret;\toffset:8;\tsize:8;\tsigned:1;",
+      "umode_t mode;\toffset:16;\tsize:2;\tsigned:0;",
+    );
+    const signs =
+      '_Static_assert((typeof(((struct made *)0)->ret))-1 < 0, "");\n_Static_assert((typeof(((struct made *)0)->mode))-1 > 0, "");';
     expect(refusals(`${tracepointStruct("made", text)}\n${signs}`)).toEqual([]);
   });
 
   test("keeps pointers to characters as pointers to characters", () => {
-    const text = format("const char * filename;\toffset:16;\tsize:8;\tsigned:0;", "const char *const * argv;\toffset:24;\tsize:8;\tsigned:0;");
+    const text = format(
+      "const char * filename;\toffset:16;\tsize:8;\tsigned:0;",
+      "const char *const * argv;\toffset:24;\tsize:8;\tsigned:0;",
+    );
     const use = "char first(struct made *args) { return args->filename[0] + args->argv[0][0]; }";
     expect(refusals(`${tracepointStruct("made", text)}\n${use}`)).toEqual([]);
   });
@@ -87,10 +101,15 @@ function readFormats(): ReadonlyMap<string, string> | undefined {
   for (const place of PLACES) {
     try {
       const found = new Map<string, string>();
-      for (const category of readdirSync(place, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+      for (const category of readdirSync(place, { withFileTypes: true }).filter((entry) =>
+        entry.isDirectory(),
+      )) {
         for (const event of readdirSync(join(place, category.name), { withFileTypes: true })) {
           if (!event.isDirectory()) continue;
-          found.set(`${category.name}__${event.name}`, readFileSync(join(place, category.name, event.name, "format"), "utf8"));
+          found.set(
+            `${category.name}__${event.name}`,
+            readFileSync(join(place, category.name, event.name, "format"), "utf8"),
+          );
         }
       }
       if (found.size > 0) return found;

@@ -2,7 +2,13 @@ import { describe, expect, test } from "vitest";
 import { ObjectError } from "../../../framework/core/errors.ts";
 import { applyEdits, type Edit } from "../../../rewriter/edits.ts";
 
-const wrap = (start: number, end: number, before: string, after: string): Edit => ({ kind: "wrap", start, end, before, after });
+const wrap = (start: number, end: number, before: string, after: string): Edit => ({
+  kind: "wrap",
+  start,
+  end,
+  before,
+  after,
+});
 const replace = (start: number, end: number, text: string): Edit => ({ kind: "replace", start, end, text });
 
 /** Applies edits to a text and gives the outcome. */
@@ -17,7 +23,12 @@ test("a text without edits is itself", () => {
 
 describe("wraps and replacements", () => {
   test("nest whatever their order", () => {
-    const edits = [replace(0, 2, "call("), wrap(2, 8, "(", ")"), wrap(2, 4, "READ(", ")"), wrap(4, 8, "<", ">")];
+    const edits = [
+      replace(0, 2, "call("),
+      wrap(2, 8, "(", ")"),
+      wrap(2, 4, "READ(", ")"),
+      wrap(4, 8, "<", ">"),
+    ];
     expect(edited("f(a->b()c)", ...edits)).toBe("call((READ(a-)<>b()>)c)");
     expect(edited("f(a->b()c)", ...[...edits].reverse())).toBe("call((READ(a-)<>b()>)c)");
   });
@@ -63,7 +74,10 @@ describe("lines stay where they are", () => {
 });
 
 describe("offsets of the new text lead back", () => {
-  const { text, originalOffset } = applyEdits("f(abc, def)", [replace(0, 1, "longer"), wrap(2, 5, "((", "))")]);
+  const { text, originalOffset } = applyEdits("f(abc, def)", [
+    replace(0, 1, "longer"),
+    wrap(2, 5, "((", "))"),
+  ]);
 
   test("from kept text to itself", () => {
     expect(text).toBe("longer(((abc)), def)");

@@ -47,12 +47,16 @@ describe.each(names)("%s", (name) => {
     expectFixture(`rewriter/${name}.diagnostics`, findings.replaceAll(`${folder}/`, ""));
   });
 
-  test.skipIf(hasErrors(lowered))("compiles to an object that can be read", () => {
+  if (hasErrors(lowered)) return;
+
+  test("compiles to an object that can be read", () => {
     const { maps } = readObject(compileText(lowered));
-    expect(maps.map((map) => map.name)).toEqual(expect.arrayContaining(lowered.tables.map((table) => table.name)));
+    expect(maps.map((map) => map.name)).toEqual(
+      expect.arrayContaining(lowered.tables.map((table) => table.name)),
+    );
   });
 
-  test.skipIf(hasErrors(lowered))("compiles with clang 14", (context) => {
+  test("compiles with clang 14", (context) => {
     if (!existsSync(OLD_CLANG)) context.skip(`${OLD_CLANG} is not installed`);
     const clang: Clang = { command: [OLD_CLANG], identity: OLD_CLANG };
     expect(compileText(lowered, clang).length).toBeGreaterThan(0);

@@ -14,9 +14,9 @@ describe("tokens", () => {
     ["f(...)", ["f", "(", "...", ")"]],
     ["1.5e+3f+.5-0x1FULL", ["1.5e+3f", "+", ".5", "-", "0x1FULL"]],
     ["1.field", ["1.field"]],
-    ["L\"wide\" u8\"x\" U'c' Lx u", ['L"wide"', 'u8"x"', "U'c'", "Lx", "u"]],
-    ["'\\'' \"\\\"\" \"a\\\\\" b", ["'\\''", '"\\""', '"a\\\\"', "b"]],
-    ["größe = \"ü\"; 😀", ["größe", "=", '"ü"', ";", "😀"]],
+    ['L"wide" u8"x" U\'c\' Lx u', ['L"wide"', 'u8"x"', "U'c'", "Lx", "u"]],
+    ['\'\\\'\' "\\"" "a\\\\" b', ["'\\''", '"\\""', '"a\\\\"', "b"]],
+    ['größe = "ü"; 😀', ["größe", "=", '"ü"', ";", "😀"]],
     ["a\\\nb", ["a", "\\", "b"]],
     ["$x_1 _y", ["$x_1", "_y"]],
     ["@ `", ["@", "`"]],
@@ -33,7 +33,7 @@ describe("tokens", () => {
   });
 
   test("end a string at the line's end when nothing closes it", () => {
-    expect(words('"abc\nd \'e\nf')).toEqual(['"abc', "d", "'e", "f"]);
+    expect(words("\"abc\nd 'e\nf")).toEqual(['"abc', "d", "'e", "f"]);
   });
 
   test("of a comment that nothing closes are none", () => {
@@ -64,7 +64,9 @@ describe("brackets", () => {
 describe("arguments", () => {
   const argumentsOf = (text: string) => {
     const tokens = tokenize(text);
-    return splitArguments(text, tokens, matchBrackets(text, tokens), 1).map(({ start, end }) => text.slice(start, end));
+    return splitArguments(text, tokens, matchBrackets(text, tokens), 1).map(({ start, end }) =>
+      text.slice(start, end),
+    );
   };
 
   test.each([
@@ -76,7 +78,7 @@ describe("arguments", () => {
     ["f((struct k){1, 2}, x)", ["(struct k){1, 2}", "x"]],
     ["f(a, , b)", ["a", "", "b"]],
     ["f(,)", ["", ""]],
-    ['f("a, b", \',\')', ['"a, b"', "','"]],
+    ["f(\"a, b\", ',')", ['"a, b"', "','"]],
     ["f(a /* , */ , // ,\n b)", ["a", "b"]],
   ])("of %j", (text, expected) => {
     expect(argumentsOf(text)).toEqual(expected);

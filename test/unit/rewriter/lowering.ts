@@ -19,7 +19,12 @@ let types: Btf | undefined;
 function fixtureTypes(): Btf {
   if (types === undefined) {
     const text = readFileSync(join(folder, "kernel-types.c"), "utf8");
-    const { stdout } = runClang(findClang(), ["-target", "bpf", "-g", "-O2", "-x", "c", "-c", "-o", "-", "-"], text, at);
+    const { stdout } = runClang(
+      findClang(),
+      ["-target", "bpf", "-g", "-O2", "-x", "c", "-c", "-o", "-", "-"],
+      text,
+      at,
+    );
     types = new Btf(new Elf(new Uint8Array(stdout)).section(".BTF")!.data);
   }
   return types;
@@ -75,7 +80,12 @@ export function lowerText(text: string, place: Partial<Source> = {}): Lowered {
   const files = gatherFiles(source);
   const preprocessed = preprocess(findClang(), source, files, fixtureKernel);
   const result = rewrite({ text: preprocessed, originals: files.texts, kernelTypes: fixtureTypes });
-  return { ...result, preprocessed, source, shown: formatDiagnostics(result.diagnostics, linesOf(files.texts)) };
+  return {
+    ...result,
+    preprocessed,
+    source,
+    shown: formatDiagnostics(result.diagnostics, linesOf(files.texts)),
+  };
 }
 
 /** Compiles what `lowerText` gave, for the fixtures' kernel. */
@@ -87,7 +97,12 @@ export function compileText(lowered: Lowered, clang: Clang = findClang()): Uint8
   const { stdout } = compileLowered(
     clang,
     { text: lowered.text, request: { ...lowered.mentions, tags: new Set(tags) }, tracepointStructs },
-    { environment: fixtureKernel, syscallTracepoint: false, cflags: lowered.source.cflags, positionOf: lowered.positionOf },
+    {
+      environment: fixtureKernel,
+      syscallTracepoint: false,
+      cflags: lowered.source.cflags,
+      positionOf: lowered.positionOf,
+    },
   );
   return new Uint8Array(stdout);
 }

@@ -41,12 +41,16 @@ BPF_PERF_OUTPUT(events);
 #define SUM(a, b) ((a) + (b))
 #define LOG(fmt, ...) bpf_trace_printk("log: " fmt, ##__VA_ARGS__)
 `;
-const inFunction = (body: string) => `${head}int f(struct pt_regs *ctx) {\n\tu32 k = 1;\n\t${body}\n\treturn 0;\n}\n`;
+const inFunction = (body: string) =>
+  `${head}int f(struct pt_regs *ctx) {\n\tu32 k = 1;\n\t${body}\n\treturn 0;\n}\n`;
 
 describe("an error is shown at the character where it stands", () => {
   test.each([
     ["an unknown name", "k = «nope;"],
-    ["an unknown name behind a call that was rewritten", "counts.increment(k); counts.increment(k); k = «nope;"],
+    [
+      "an unknown name behind a call that was rewritten",
+      "counts.increment(k); counts.increment(k); k = «nope;",
+    ],
     ["an unknown name in a rewritten call", "counts.increment(«nope);"],
     ["the second argument of a rewritten call", "counts.increment(k, 1 + «nope);"],
     ["an unknown table", "«count.increment(k);"],
@@ -87,8 +91,14 @@ describe("an error is shown at the character where it stands", () => {
 
   test.each([
     ["a type of a parameter", `${head}int f(struct pt_regs *ctx, «nope_t a) { return 0; }\n`],
-    ["the body of a function with parameters", `${head}int f(struct pt_regs *ctx, int a, int b) { return a + «nope; }\n`],
-    ["what stands behind a function with parameters", `int f(struct pt_regs *ctx, int a) { return 0; } «nope_t x;\n`],
+    [
+      "the body of a function with parameters",
+      `${head}int f(struct pt_regs *ctx, int a, int b) { return a + «nope; }\n`,
+    ],
+    [
+      "what stands behind a function with parameters",
+      `int f(struct pt_regs *ctx, int a) { return 0; } «nope_t x;\n`,
+    ],
     ["the type of a table's key", "BPF_HASH(counts, «nope_t);\n"],
     ["the type of a table's value, behind another table", "BPF_HASH(a); BPF_HASH(counts, u32, «nope_t);\n"],
     ["the size of a table", "BPF_HASH(counts, u32, u64, «NOPE);\n"],
@@ -103,12 +113,16 @@ describe("an error is shown at the character where it stands", () => {
   });
 
   test("inside what a macro expands to: at the macro's use", () => {
-    const { text, line, column } = marked(inFunction("«BROKEN(k);").replace("#define BUMP", "#define BROKEN(k) counts.incr(k)\n#define BUMP"));
+    const { text, line, column } = marked(
+      inFunction("«BROKEN(k);").replace("#define BUMP", "#define BROKEN(k) counts.incr(k)\n#define BUMP"),
+    );
     expect(errorsOf(text)[0]).toMatchObject({ line, column });
   });
 
   test("in a tracepoint's function: at the field", () => {
-    const { text, line, column } = marked("TRACEPOINT_PROBE(sched, sched_switch) {\n\treturn args->next_pid + args->«nope;\n}\n");
+    const { text, line, column } = marked(
+      "TRACEPOINT_PROBE(sched, sched_switch) {\n\treturn args->next_pid + args->«nope;\n}\n",
+    );
     expect(errorsOf(text)[0]).toMatchObject({ line, column });
   });
 
@@ -132,13 +146,16 @@ test("an include that is not there is an error at its line", () => {
 });
 
 test("functions, tables and tracepoints know where they were written", () => {
-  const text = "/* ü */ BPF_HASH(a); int first(void *ctx) { return 0; }\nTRACEPOINT_PROBE(sched, sched_switch)\n{ return 0; }\n";
+  const text =
+    "/* ü */ BPF_HASH(a); int first(void *ctx) { return 0; }\nTRACEPOINT_PROBE(sched, sched_switch)\n{ return 0; }\n";
   const { functions, tracepoints } = lowerText(text, { file: "t.c" });
   expect(functions.map(({ name, position }) => [name, position.line, position.column])).toEqual([
     ["first", 1, 22],
     ["tracepoint__sched__sched_switch", 2, 1],
   ]);
-  expect(tracepoints).toMatchObject([{ category: "sched", name: "sched_switch", position: { line: 2, column: 1 } }]);
+  expect(tracepoints).toMatchObject([
+    { category: "sched", name: "sched_switch", position: { line: 2, column: 1 } },
+  ]);
 });
 
 const KEYWORDS =
@@ -153,15 +170,21 @@ function usesIn(text: string) {
   return tokens.filter((token, index) => {
     const lineStart = text.lastIndexOf("\n", token.start) + 1;
     const line = text.slice(lineStart, text.indexOf("\n", token.start));
-    if (/^\s*#|\\$|BPF_[A-Z_]+\(|_PROBE\(|asm|__attribute__|typeof|__uint|__type|TABLE\(/.test(line)) return false;
+    if (/^\s*#|\\$|BPF_[A-Z_]+\(|_PROBE\(|asm|__attribute__|typeof|__uint|__type|TABLE\(/.test(line))
+      return false;
     const word = spelled(index);
-    return token.kind === "name" && !KEYWORDS.test(word) && word !== "NULL" && BEFORE_USE.has(spelled(index - 1));
+    return (
+      token.kind === "name" && !KEYWORDS.test(word) && word !== "NULL" && BEFORE_USE.has(spelled(index - 1))
+    );
   });
 }
 
 /** Fixtures that compile, and have uses of names to break. */
 const sources = fixtureNames("rewriter", ".in.c")
-  .filter((name) => !name.endsWith("errors") && !/^(?:headers|conditionals|declarators|macro-functions|helpers)/.test(name))
+  .filter(
+    (name) =>
+      !name.endsWith("errors") && !/^(?:headers|conditionals|declarators|macro-functions|helpers)/.test(name),
+  )
   .map((name) => ({ name, text: readFileSync(join(fixturesFolder, "rewriter", `${name}.in.c`), "utf8") }))
   .filter(({ text }) => usesIn(text).length > 3);
 
@@ -174,7 +197,10 @@ describe.each(sources)("in the fixture $name", ({ name, text }) => {
       const broken = `${text.slice(0, end)}_misspelt${text.slice(end)}`;
       const before = text.slice(0, start).split("\n");
       const [first] = errorsOf(broken);
-      expect({ word: text.slice(start, end), line: first?.line, column: first?.column }, broken.split("\n")[before.length - 1]).toEqual({
+      expect(
+        { word: text.slice(start, end), line: first?.line, column: first?.column },
+        broken.split("\n")[before.length - 1],
+      ).toEqual({
         word: text.slice(start, end),
         line: before.length,
         column: before.at(-1)!.length + 1,
@@ -194,24 +220,30 @@ function placedLines(text: string): readonly string[] {
   });
 }
 
-describe.each(fixtureNames("rewriter", ".in.c").filter((name) => name !== "headers"))("lowering the fixture %s", (name) => {
-  const source = readFileSync(join(fixturesFolder, "rewriter", `${name}.in.c`), "utf8");
-  const lowered: Lowered = lowerText(source, { file: `${name}.in.c`, cflags: ["-DTHRESHOLD=1", "-DMODE=2"] });
+describe.each(fixtureNames("rewriter", ".in.c").filter((name) => name !== "headers"))(
+  "lowering the fixture %s",
+  (name) => {
+    const source = readFileSync(join(fixturesFolder, "rewriter", `${name}.in.c`), "utf8");
+    const lowered: Lowered = lowerText(source, {
+      file: `${name}.in.c`,
+      cflags: ["-DTHRESHOLD=1", "-DMODE=2"],
+    });
 
-  test("leaves every line at its place", () => {
-    const places = placedLines(lowered.preprocessed);
-    expect(placedLines(lowered.text).slice(0, places.length)).toEqual(places);
-  });
+    test("leaves every line at its place", () => {
+      const places = placedLines(lowered.preprocessed);
+      expect(placedLines(lowered.text).slice(0, places.length)).toEqual(places);
+    });
 
-  test("leaves text alone that no edit names", () => {
-    let at = 0;
-    for (const kept of keptStretches(lowered.preprocessed)) {
-      const found = lowered.text.indexOf(kept, at);
-      expect(found, kept).toBeGreaterThanOrEqual(at);
-      at = found + kept.length;
-    }
-  });
-});
+    test("leaves text alone that no edit names", () => {
+      let at = 0;
+      for (const kept of keptStretches(lowered.preprocessed)) {
+        const found = lowered.text.indexOf(kept, at);
+        expect(found, kept).toBeGreaterThanOrEqual(at);
+        at = found + kept.length;
+      }
+    });
+  },
+);
 
 /** The stretches of a text between the ends of edits, without what edits replace. */
 function keptStretches(text: string): readonly string[] {
@@ -219,8 +251,12 @@ function keptStretches(text: string): readonly string[] {
   const declared = declareMaps(text, facts.normalized);
   const input = { facts, tables: declared.tables, kernelTypes: fixtureKernel.types };
   const edits = [declared, ...passes.map((pass) => pass(input))].flatMap((result) => result.edits);
-  const ends = [...new Set([0, text.length, ...edits.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
+  const ends = [...new Set([0, text.length, ...edits.flatMap(({ start, end }) => [start, end])])].sort(
+    (a, b) => a - b,
+  );
   const isReplaced = (from: number) =>
     edits.some(({ kind, start, end }) => kind === "replace" && start <= from && from < end);
-  return ends.slice(0, -1).flatMap((from, index) => (isReplaced(from) ? [] : [text.slice(from, ends[index + 1]!)]));
+  return ends
+    .slice(0, -1)
+    .flatMap((from, index) => (isReplaced(from) ? [] : [text.slice(from, ends[index + 1]!)]));
 }
