@@ -86,7 +86,7 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
     functions: facts.functions
       .filter((fact) => !fact.isHelper)
       .map(({ name, section, start }) => ({ name, section, position: source.positionAt(start) })),
-    tracepoints: tracepointsOf(words, source),
+    tracepoints: tracepointsOf(facts, words, source),
     mentions: {
       tags: new Set(words.tags.keys()),
       words: words.words,
@@ -134,12 +134,14 @@ function positionFinder(source: SourceText, edited: EditedText): RewriteResult["
 
 const TRACEPOINT_TAG = /^tracepoint__(.+?)__(.+)$/;
 
-function tracepointsOf({ tags }: Words, source: SourceText): readonly TracepointUse[] {
+function tracepointsOf(facts: Facts, { tags }: Words, source: SourceText): readonly TracepointUse[] {
+  // The macro names a function like its record: the macro's place says more than that of its expansion.
+  const functions = new Map(facts.functions.map(({ name, nameRange }) => [name, nameRange.start]));
   return [...tags].flatMap(([tag, offset]) => {
     const match = TRACEPOINT_TAG.exec(tag);
-    return match === null
-      ? []
-      : [{ category: match[1]!, name: match[2]!, position: source.positionAt(offset) }];
+    if (match === null) return [];
+    const position = source.positionAt(functions.get(tag) ?? offset);
+    return [{ category: match[1]!, name: match[2]!, position }];
   });
 }
 

@@ -1,7 +1,7 @@
 import { Scope } from "../core/scope.ts";
 import type { TraceSource } from "../runtime/types.ts";
 import type { Fd } from "../sys/fd.ts";
-import { watchReadable } from "../sys/poller.ts";
+import { watchWithin } from "../sys/poller.ts";
 import { openTracePipe, readNow } from "../sys/tracefs.ts";
 
 /** Most bytes that one `read` takes; what is left makes the watcher call again. */
@@ -25,13 +25,7 @@ export class TracePipe implements TraceSource {
   }
 
   watch(onReady: () => void): () => void {
-    const stop = watchReadable(this.#fd.number, onReady);
-    const owned = { [Symbol.dispose]: stop };
-    this.#scope.own(owned);
-    return () => {
-      this.#scope.disown(owned);
-      stop();
-    };
+    return watchWithin(this.#scope, this.#fd.number, onReady);
   }
 
   [Symbol.dispose](): void {

@@ -1,3 +1,4 @@
+import type { Scope } from "../core/scope.ts";
 import { whenReadable } from "./libc.ts";
 
 /** Keeps the native handles from being collected while they are watched. */
@@ -31,4 +32,15 @@ export function watchReadable(fd: number, onReady: () => void): () => void {
   };
   watchers.add(stop);
   return stop;
+}
+
+/** The same watch, which also ends with the scope: for readers that own what they watch. */
+export function watchWithin(scope: Scope, fd: number, onReady: () => void): () => void {
+  const stop = watchReadable(fd, onReady);
+  const owned = { [Symbol.dispose]: stop };
+  scope.own(owned);
+  return () => {
+    scope.disown(owned);
+    stop();
+  };
 }

@@ -4,7 +4,7 @@ import type { EventSource, LostCallback, RecordCallback } from "../../runtime/ty
 import { duplicate, type Fd } from "../../sys/fd.ts";
 import { libc } from "../../sys/libc.ts";
 import { Mapping } from "../../sys/mmap.ts";
-import { watchReadable } from "../../sys/poller.ts";
+import { watchWithin } from "../../sys/poller.ts";
 import { BPF_RINGBUF_DISCARD_BIT, BPF_RINGBUF_HDR_SZ } from "../../uapi/constants.ts";
 import type { KernelMap } from "../kernel-map.ts";
 
@@ -128,13 +128,7 @@ export class RingBuffer implements EventSource {
   }
 
   watch(onReady: () => void): () => void {
-    const stop = watchReadable(this.#fd.number, onReady);
-    const owned = { [Symbol.dispose]: stop };
-    this.#scope.own(owned);
-    return () => {
-      this.#scope.disown(owned);
-      stop();
-    };
+    return watchWithin(this.#scope, this.#fd.number, onReady);
   }
 
   [Symbol.dispose](): void {
