@@ -2,7 +2,7 @@
  * Run inside of a network namespace of its own by the attach test: makes a veth pair there, attaches an XDP program
  * that drops everything, and prints what came through as JSON.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { BpfError } from "../../../framework/core/errors.ts";
 import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
@@ -48,6 +48,8 @@ function failure(action: () => void): BpfError {
   throw new Error("nothing was thrown");
 }
 
+// Built in here, a module elsewhere, and not every system loads it when it is asked for.
+spawnSync("modprobe", ["veth"]);
 ip("link", "add", "rxa0", "type", "veth", "peer", "name", "rxb0");
 ip("addr", "add", "10.99.0.2/24", "dev", "rxb0");
 ip("link", "set", "rxa0", "up");
