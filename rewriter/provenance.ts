@@ -1,3 +1,4 @@
+// Longer than most files: one class judges every kind of expression, and its cases call one another.
 import type { SyntaxNode } from "./parser.ts";
 import { type CType, declaredName, type TypeTable } from "./types.ts";
 
