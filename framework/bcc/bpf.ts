@@ -11,14 +11,13 @@ import { UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
-import type { AttachTarget } from "../programs/targets.ts";
 import type { Link, Program, RawMap, SocketLink } from "../runtime/types.ts";
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
-import { BpfConstants, DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
+import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
+import { KernelHooks } from "./kernel-hooks.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import { atUsersLine, type Built, buildObject, lower } from "./pipeline.ts";
-import { syscallOf } from "./syscalls.ts";
 import {
   countedSource,
   discardStaleLines,
@@ -71,16 +70,16 @@ export interface WaitOptions {
  * The constructor compiles (or takes the object from the cache), creates the tables, and attaches every function whose
  * name or section says where. Closing detaches and frees all of it; so does the end of the process, however it ends.
  */
-export class BPF extends BpfConstants implements Disposable {
+export class BPF extends KernelHooks implements Disposable {
   readonly #scope = new Scope("this BPF object");
-  readonly #host: Host;
+  protected readonly host: Host;
   readonly #source: Source;
   readonly #built: Built;
   #forSyscalls: Built | undefined;
   readonly #maps = new Map<string, RawMap>();
   readonly #tables = new Map<string, AnyTable>();
   readonly #programs = new Map<string, Program>();
-  readonly #attachments: Attachments;
+  protected readonly attachments: Attachments;
   readonly #perfBuffers = this.#scope.own(new BufferGroup("perf buffers"));
   readonly #ringBuffers = this.#scope.own(new BufferGroup("ring buffers"));
   readonly #trace: TracePipe;
@@ -94,27 +93,27 @@ export class BPF extends BpfConstants implements Disposable {
     checkOptions("BPF", options, OPTIONS);
     this.#source = sourceOf(options);
     try {
-      this.#host = openHost(options.runtime);
-      this.#scope.own(this.#host.runtime);
+      this.host = openHost(options.runtime);
+      this.#scope.own(this.host.runtime);
       const closing = new AbortController();
       this.#scope.defer(() => closing.abort());
       const openLines = () =>
-        traceLines(() => countedSource(this.#host.runtime.openTrace()), { signal: closing.signal });
+        traceLines(() => countedSource(this.host.runtime.openTrace()), { signal: closing.signal });
       this.#trace = this.#scope.own(new TracePipe(openLines));
-      if (options.debug !== undefined) printLowered(options.debug, this.#source, this.#host.environment);
-      this.#built = buildObject(this.#source, this.#host.environment, { syscallTracepoint: false });
+      if (options.debug !== undefined) printLowered(options.debug, this.#source, this.host.environment);
+      this.#built = buildObject(this.#source, this.host.environment, { syscallTracepoint: false });
       for (const spec of this.#built.object.maps) {
-        this.#maps.set(spec.name, this.#scope.own(this.#host.runtime.createMap(spec)));
+        this.#maps.set(spec.name, this.#scope.own(this.host.runtime.createMap(spec)));
       }
-      this.#attachments = new Attachments({
-        runtime: this.#host.runtime,
+      this.attachments = new Attachments({
+        runtime: this.host.runtime,
         scope: this.#scope,
         load: (name, kind) => this.#load(this.#built, name, kind),
         loadForSyscall: (name) => this.#loadForSyscall(name),
         hasTracepoint: (category, name) =>
-          this.#host.environment.tracepointFormat(category, name) !== undefined,
+          this.host.environment.tracepointFormat(category, name) !== undefined,
       });
-      if (this.#built.facts.prints) discardStaleLines(() => this.#host.runtime.openTrace());
+      if (this.#built.facts.prints) discardStaleLines(() => this.host.runtime.openTrace());
       this.#attachByName();
     } catch (error) {
       this.#scope[Symbol.dispose]();
@@ -124,7 +123,7 @@ export class BPF extends BpfConstants implements Disposable {
 
   /** Which runtime the object lives in. */
   get runtime(): "kernel" | "machine" {
-    return this.#host.runtime.name;
+    return this.host.runtime.name;
   }
 
   /** Loads a function as a program of a type (`BPF.KPROBE`, …), once; a second call gives the same program. */
@@ -138,50 +137,10 @@ export class BPF extends BpfConstants implements Disposable {
     return this.#built.object.programs.map((spec) => this.load_func(spec.name, prog_type));
   }
 
-  /** Runs a function when a kernel function is entered (4.1), or at an offset into it. */
-  attach_kprobe(options: {
-    readonly event: string;
-    readonly fn_name: string;
-    readonly event_off?: number;
-  }): Link {
-    checkOptions("attach_kprobe", options, { event: "string", fn_name: "string", event_off: "number?" });
-    return this.#attachments.attach(
-      options.fn_name,
-      "kprobe",
-      kprobeTarget(options.event, options.event_off ?? 0),
-    );
-  }
-
-  /** Runs a function when a kernel function returns (4.1). `maxactive` above 0 needs tracefs and 4.12. */
-  attach_kretprobe(options: {
-    readonly event: string;
-    readonly fn_name: string;
-    readonly maxactive?: number;
-  }): Link {
-    checkOptions("attach_kretprobe", options, { event: "string", fn_name: "string", maxactive: "number?" });
-    const target = { ...kprobeTarget(options.event, 0), atReturn: true, maxActive: options.maxactive ?? 0 };
-    return this.#attachments.attach(options.fn_name, "kretprobe", target);
-  }
-
-  /** Runs a function at a tracepoint (4.7), named "category:event". */
-  attach_tracepoint(options: { readonly tp: string; readonly fn_name: string }): Link {
-    checkOptions("attach_tracepoint", options, { tp: "string", fn_name: "string" });
-    return this.#attachments.attach(options.fn_name, "tracepoint", tracepointTarget(options.tp));
-  }
-
-  /** Runs a function at a tracepoint with its raw arguments (4.17). */
-  attach_raw_tracepoint(options: { readonly tp: string; readonly fn_name: string }): Link {
-    checkOptions("attach_raw_tracepoint", options, { tp: "string", fn_name: "string" });
-    return this.#attachments.attach(options.fn_name, "raw_tracepoint", {
-      hook: "raw_tracepoint",
-      name: options.tp,
-    });
-  }
-
   /** Runs a loaded function on every packet a device receives; through a link (5.9), so it ends with this object. */
   attach_xdp(dev: string, fn: BpfFunction, flags = 0): Link {
     assertLoadedAs("attach_xdp", fn, "xdp");
-    return fn.bpf.#attachments.attach(fn.name, "xdp", { hook: "xdp", device: dev, flags });
+    return fn.bpf.attachments.attach(fn.name, "xdp", { hook: "xdp", device: dev, flags });
   }
 
   /**
@@ -190,64 +149,14 @@ export class BPF extends BpfConstants implements Disposable {
    */
   attach_raw_socket(fn: BpfFunction, dev: string): SocketLink {
     assertLoadedAs("attach_raw_socket", fn, "socket_filter");
-    const link = fn.bpf.#attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
+    const link = fn.bpf.attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
     // Runtimes give sockets for this hook and no other.
     return link as SocketLink;
   }
 
-  detach_kprobe(options: {
-    readonly event: string;
-    readonly fn_name?: string;
-    readonly event_off?: number;
-  }): void {
-    checkOptions("detach_kprobe", options, { event: "string", fn_name: "string?", event_off: "number?" });
-    this.#attachments.detach(kprobeTarget(options.event, options.event_off ?? 0), options.fn_name);
-  }
-
-  detach_kretprobe(options: { readonly event: string; readonly fn_name?: string }): void {
-    checkOptions("detach_kretprobe", options, { event: "string", fn_name: "string?" });
-    this.#attachments.detach({ ...kprobeTarget(options.event, 0), atReturn: true }, options.fn_name);
-  }
-
-  detach_tracepoint(options: { readonly tp: string }): void {
-    checkOptions("detach_tracepoint", options, { tp: "string" });
-    this.#attachments.detach(tracepointTarget(options.tp));
-  }
-
-  detach_raw_tracepoint(options: { readonly tp: string }): void {
-    checkOptions("detach_raw_tracepoint", options, { tp: "string" });
-    this.#attachments.detach({ hook: "raw_tracepoint", name: options.tp });
-  }
-
   /** Takes an XDP program of this object off a device. */
   remove_xdp(dev: string, flags = 0): void {
-    this.#attachments.detach({ hook: "xdp", device: dev, flags });
-  }
-
-  /** How many kernel functions have a probe of this object. */
-  num_open_kprobes(): number {
-    return this.#attachments.count("kprobe");
-  }
-
-  /** How many tracepoints have a program of this object. */
-  num_open_tracepoints(): number {
-    return this.#attachments.count("tracepoint");
-  }
-
-  /** What comes before a system call's name in its kernel function's, for instance "__x64_sys_". */
-  get_syscall_prefix(): string {
-    return this.#host.syscallPrefix;
-  }
-
-  /** The kernel function of a system call: "execve" → "__x64_sys_execve" on x86-64. */
-  get_syscall_fnname(name: string): string {
-    return this.#host.syscallPrefix + name;
-  }
-
-  /** A function's name with this kernel's prefix when it has the prefix of any: "sys_clone" → "__x64_sys_clone". */
-  fix_syscall_fnname(name: string): string {
-    const call = syscallOf(name);
-    return call === undefined ? name : this.get_syscall_fnname(call);
+    this.attachments.detach({ hook: "xdp", device: dev, flags });
   }
 
   /**
@@ -364,7 +273,7 @@ export class BPF extends BpfConstants implements Disposable {
       if (kind === null || target === null) continue;
       const fixed =
         target.hook === "kprobe" ? { ...target, symbol: this.fix_syscall_fnname(target.symbol) } : target;
-      this.#attachments.attach(name, kind, fixed);
+      this.attachments.attach(name, kind, fixed);
     }
   }
 
@@ -384,11 +293,11 @@ export class BPF extends BpfConstants implements Disposable {
     if (known !== undefined) return known;
     const spec = { ...this.#specOf(built, name), kind };
     try {
-      const program = this.#scope.own(this.#host.runtime.loadProgram(spec, this.#maps));
+      const program = this.#scope.own(this.host.runtime.loadProgram(spec, this.#maps));
       this.#programs.set(key, program);
       return program;
     } catch (error) {
-      throw error instanceof VerifierError ? atUsersLine(error, this.#source, this.#host.environment) : error;
+      throw error instanceof VerifierError ? atUsersLine(error, this.#source, this.host.environment) : error;
     }
   }
 
@@ -405,7 +314,7 @@ export class BPF extends BpfConstants implements Disposable {
       );
     }
     if (readsRegisters) {
-      this.#forSyscalls ??= buildObject(this.#source, this.#host.environment, { syscallTracepoint: true });
+      this.#forSyscalls ??= buildObject(this.#source, this.host.environment, { syscallTracepoint: true });
     }
     return this.#load(this.#forSyscalls ?? this.#built, name, "tracepoint");
   }
@@ -414,7 +323,7 @@ export class BPF extends BpfConstants implements Disposable {
   #dropsOf(name: string): (() => readonly bigint[]) | undefined {
     const counter = this.#maps.get(dropCounterOf(name));
     if (counter === undefined) return undefined;
-    const totals = new BigUint64Array(this.#host.runtime.cpuCount);
+    const totals = new BigUint64Array(this.host.runtime.cpuCount);
     const key = new Uint8Array(counter.spec.keySize);
     return () => {
       counter.lookup(key, new Uint8Array(totals.buffer));
@@ -429,7 +338,7 @@ export class BPF extends BpfConstants implements Disposable {
         hint: didYouMean(nearestNames(name, this.tableNames)) ?? `tables are ${this.tableNames.join(", ")}`,
       });
     }
-    const { runtime } = this.#host;
+    const { runtime } = this.host;
     return openTable(raw, {
       scope: this.#scope,
       cpuCount: runtime.cpuCount,
@@ -476,18 +385,4 @@ function sourceOf({ text, src_file, cflags = [] }: BpfOptions): Source {
     throw new UsageError(`cannot read src_file ${src_file}`, { cause });
   }
   return { file: src_file, text: content, folder: dirname(path), cflags };
-}
-
-function kprobeTarget(symbol: string, offset: number): AttachTarget & { readonly hook: "kprobe" } {
-  return { hook: "kprobe", symbol, offset, atReturn: false, maxActive: 0 };
-}
-
-function tracepointTarget(tp: string): AttachTarget {
-  const [category = "", name = "", ...rest] = tp.split(":");
-  if (category === "" || name === "" || rest.length > 0) {
-    throw new UsageError(`${JSON.stringify(tp)} is no tracepoint`, {
-      hint: 'write "category:event", as in "sched:sched_switch"',
-    });
-  }
-  return { hook: "tracepoint", category, name };
 }

@@ -29,15 +29,18 @@ export function publicNames(): readonly PublicName[] {
   const program = ts.createProgram([entry], options);
   const checker = program.getTypeChecker();
   const module = checker.getSymbolAtLocation(program.getSourceFile(entry)!)!;
-  return checker
-    .getExportsOfModule(module)
-    .map((exported) => {
-      const symbol = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
+  const exports = checker.getExportsOfModule(module).map((exported) => ({
+    exported,
+    symbol: exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported,
+  }));
+  const shown = new Set(exports.map(({ symbol }) => symbol));
+  return exports
+    .map(({ exported, symbol }) => {
       return {
         name: exported.name,
         kind: kindOf(symbol),
         base: baseOf(symbol),
-        members: membersOf(checker, symbol),
+        members: membersOf(checker, symbol, shown),
       };
     })
     .sort(byName);
@@ -70,10 +73,16 @@ function baseOf({ declarations = [] }: ts.Symbol): string | undefined {
   return clauses.find(({ token }) => token === ts.SyntaxKind.ExtendsKeyword)?.types[0]?.getText();
 }
 
-function membersOf(checker: ts.TypeChecker, symbol: ts.Symbol): readonly PublicMember[] {
+/** Its own members, and those of a base class that scripts cannot import. */
+function membersOf(
+  checker: ts.TypeChecker,
+  symbol: ts.Symbol,
+  shown: ReadonlySet<ts.Symbol>,
+): readonly PublicMember[] {
   if (!(symbol.flags & (ts.SymbolFlags.Class | ts.SymbolFlags.Interface))) return [];
-  const isOwn = (member: ts.Symbol): boolean =>
-    isReachable(member) && symbol.declarations!.includes(ownerOf(member)!);
+  const hidden = hiddenBases(checker, symbol, shown);
+  const owners = new Set([symbol, ...hidden].flatMap(({ declarations = [] }) => declarations));
+  const isOwn = (member: ts.Symbol): boolean => isReachable(member) && owners.has(ownerOf(member)!);
   const instance = checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol));
   const shared =
     symbol.flags & ts.SymbolFlags.Class ? checker.getPropertiesOfType(checker.getTypeOfSymbol(symbol)) : [];
@@ -81,6 +90,20 @@ function membersOf(checker: ts.TypeChecker, symbol: ts.Symbol): readonly PublicM
     ...instance.filter(isOwn).map((member) => describe(checker, member, false)),
     ...shared.filter(isOwn).map((member) => describe(checker, member, true)),
   ].sort(byName);
+}
+
+function hiddenBases(
+  checker: ts.TypeChecker,
+  symbol: ts.Symbol,
+  shown: ReadonlySet<ts.Symbol>,
+): readonly ts.Symbol[] {
+  if (!(symbol.flags & ts.SymbolFlags.Class)) return [];
+  const bases = checker.getBaseTypes(checker.getDeclaredTypeOfSymbol(symbol) as ts.InterfaceType);
+  return bases.flatMap(({ symbol: base }) =>
+    shown.has(base) || !base.declarations?.[0]?.getSourceFile().fileName.startsWith(`${root}framework`)
+      ? []
+      : [base, ...hiddenBases(checker, base, shown)],
+  );
 }
 
 function ownerOf(member: ts.Symbol): ts.Declaration | undefined {
