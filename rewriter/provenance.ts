@@ -339,7 +339,8 @@ export class Origins {
     const own = this.#functions.get(name);
     if (own !== undefined) return { type: own.returnType, origin: own.result };
     const opaque: CType = { kind: "pointer", to: unknown, isUser: false };
-    if (/^PT_REGS_/.test(name)) return { type: scalar, origin: from.either };
+    if (/^(?:PT_REGS_|bcc_parm$)/.test(name)) return { type: scalar, origin: from.either };
+    if (name === "bcc_syscall_parm") return { type: scalar, origin: from.user };
     if (name === "bpf_get_current_task") return { type: scalar, origin: from.kernel };
     if (TRUSTED_RESULT.test(name)) return { type: opaque, origin: from.trusted };
     if (MAP_RESULT.test(name)) return { type: opaque, origin: from.map };

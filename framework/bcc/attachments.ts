@@ -4,7 +4,7 @@ import type { Scope } from "../core/scope.ts";
 import type { ProgramKindName } from "../programs/kinds.ts";
 import { type AttachTarget, describeTarget } from "../programs/targets.ts";
 import type { Link, Program, Runtime } from "../runtime/types.ts";
-import { syscallOf } from "./syscalls.ts";
+import { syscallOf } from "../programs/syscalls.ts";
 
 /** What attaching needs of the BPF object. */
 export interface AttachHost {

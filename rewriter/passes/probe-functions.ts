@@ -1,14 +1,18 @@
 import { roleOfFunction } from "../../framework/programs/kinds.ts";
+import { syscallRegisters } from "../../framework/programs/syscalls.ts";
 import type { Edit } from "../edits.ts";
-import { type Facts, type FunctionFact, isLibbpf } from "../facts.ts";
+import { type Facts, type FunctionFact, isLibbpf, type Parameter } from "../facts.ts";
+import { tokenAfter } from "../lexer.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 
-/** BCC binds the context and six parameters: what the calling convention passes in registers. */
-const MOST_PARAMETERS = 7;
+/** No system call has more parameters. */
+const MOST_SYSCALL_PARAMETERS = 6;
+/** Parameters that the macros of lower.h can read: more than any kernel function has. */
+const MOST_PARAMETERS = 16;
 
 /**
- * BCC's program functions get a section, their further parameters come from registers, and static functions are
- * inlined. A source with section names of its own is libbpf's dialect: its functions stay as they are.
+ * BCC's program functions get a section, their further parameters come from registers and the stack, and static
+ * functions are inlined. A source with section names of its own is libbpf's dialect: its functions stay as they are.
  */
 export function probeFunctions({ facts }: PassInput): PassResult {
   const edits: Edit[] = [];
@@ -38,7 +42,7 @@ export function probeFunctions({ facts }: PassInput): PassResult {
     if (findings.length > 0) continue;
     if (fact.parameters.length > 1 || fact.returnsVoid || called.has(fact.name)) {
       bound.add(fact.name);
-      edits.push(...bindParameters(fact));
+      edits.push(...bindParameters(facts, fact));
     } else {
       edits.push(insert(fact.start, sectionOf(fact.name)));
     }
@@ -75,12 +79,16 @@ function sectionOf(name: string): string {
 function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
   const findings: PassDiagnostic[] = [];
   const { parameters, name } = fact;
-  if (parameters.length > MOST_PARAMETERS) {
+  const isCall = isSystemCall(name);
+  const most = isCall ? MOST_SYSCALL_PARAMETERS : MOST_PARAMETERS;
+  const extra = parameters[most + 1];
+  if (extra !== undefined) {
+    const what = isCall ? "a system call has" : "a probe passes";
     findings.push({
-      ...parameters[MOST_PARAMETERS]!,
+      ...extra,
       severity: "error",
       code: "PARAMETER_COUNT",
-      message: `program "${name}" has ${parameters.length} parameters; a probe passes the context and at most ${MOST_PARAMETERS - 1}`,
+      message: `program "${name}" has ${parameters.length} parameters; ${what} at most ${most} beside the context`,
     });
   }
   for (const parameter of parameters) {
@@ -98,7 +106,7 @@ function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
         severity: "error",
         code: "PARAMETER_TYPE",
         message: `parameter "${parameter.name}" of program "${name}" is a struct by value; registers do not pass one`,
-        hint: "take a pointer to it",
+        hint: "one of up to 8 bytes, such as kuid_t, comes as one word: take an integer of its size",
       });
     }
   }
@@ -106,14 +114,15 @@ function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
 }
 
 /**
- * The user's function becomes an inlined one under another name; the program calls it with its parameters read from
- * the registers. The user's text stays as written.
+ * The user's function becomes an inlined one under another name; the program calls it with those parameters that it
+ * uses. The user's text stays as written.
  */
-function bindParameters(fact: FunctionFact): readonly Edit[] {
-  const reader = isSystemCall(fact.name) ? "bcc_syscall_parm" : "bcc_parm";
-  const values = fact.parameters.map((_, index) =>
-    index === 0 ? "ctx" : `(void *)${reader}(ctx, ${index})`,
-  );
+function bindParameters(facts: Facts, fact: FunctionFact): readonly Edit[] {
+  const reader = readerOf(fact.name);
+  const values = fact.parameters.map((parameter, index) => {
+    if (index === 0) return "ctx";
+    return isUsed(facts, fact, parameter) ? `(void *)${reader}(ctx, ${index})` : "0";
+  });
   const call = `____${fact.name}(${values.join(", ")});`;
   const body = fact.returnsVoid ? `${call} return 0;` : `return ${call}`;
   const program = `${sectionOf(fact.name)}int ${fact.name}(void *ctx) { ${body} }`;
@@ -124,11 +133,31 @@ function bindParameters(fact: FunctionFact): readonly Edit[] {
   ];
 }
 
-const SYSTEM_CALL = /^(?:sys_|__x64_sys_|__ia32_sys_|__arm64_sys_|__s390x?_sys_|__riscv_sys_)/;
+/** Whether the body has a parameter's name in it, other than as a member's. */
+function isUsed(
+  { text, normalized: { tokens } }: Facts,
+  { body }: FunctionFact,
+  { name }: Parameter,
+): boolean {
+  for (let i = tokenAfter(tokens, body.start); i < tokens.length && tokens[i]!.start < body.end; i++) {
+    const { kind, start, end } = tokens[i]!;
+    if (kind !== "name" || end - start !== name.length || !text.startsWith(name, start)) continue;
+    const before = tokens[i - 1]!;
+    if (!/^(?:\.|->)$/.test(text.slice(before.start, before.end))) return true;
+  }
+  return false;
+}
 
-/** Functions of system calls get their parameters from the registers the caller had. */
-export function isSystemCall(name: string): boolean {
-  if (name.startsWith("syscall__")) return true;
+/** The macro that reads a program's parameters. Functions of system calls have theirs in the caller's registers. */
+function readerOf(name: string): "bcc_parm" | "bcc_syscall_parm" | "bcc_ia32_parm" {
+  if (name.startsWith("syscall__")) return "bcc_syscall_parm";
   const target = roleOfFunction(name)?.target;
-  return target?.hook === "kprobe" && SYSTEM_CALL.test(target.symbol);
+  const registers = target?.hook === "kprobe" ? syscallRegisters(target.symbol) : null;
+  if (registers === null) return "bcc_parm";
+  return registers === "native" ? "bcc_syscall_parm" : "bcc_ia32_parm";
+}
+
+/** Whether a function's parameters are those of a system call. */
+export function isSystemCall(name: string): boolean {
+  return readerOf(name) !== "bcc_parm";
 }

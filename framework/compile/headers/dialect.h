@@ -54,6 +54,46 @@
 #define KMOD_RET(event, ...) int BPF_PROG(kmod_ret__##event, ##__VA_ARGS__)
 #define LSM_PROBE(event, ...) int BPF_PROG(lsm__##event, ##__VA_ARGS__)
 
+#define BPF_ITER(target) int bpf_iter__##target(struct bpf_iter__##target *ctx)
+#define __bpf_md_ptr(type, name)                                                                                   \
+  union {                                                                                                          \
+    type name;                                                                                                     \
+    __u64 : 64;                                                                                                    \
+  } __attribute__((aligned(8)))
+
+/* libbpf's macros for programs on registers, in the shape of BPF_PROG: named parameters, the result, a call's. */
+#define __rx_args0(read)
+#define __rx_args1(read, ...) , (void *)read(ctx, 1)
+#define __rx_args2(read, ...) __rx_args1(read), (void *)read(ctx, 2)
+#define __rx_args3(read, ...) __rx_args2(read), (void *)read(ctx, 3)
+#define __rx_args4(read, ...) __rx_args3(read), (void *)read(ctx, 4)
+#define __rx_args5(read, ...) __rx_args4(read), (void *)read(ctx, 5)
+#define __rx_args6(read, ...) __rx_args5(read), (void *)read(ctx, 6)
+#define __rx_args7(read, ...) __rx_args6(read), (void *)read(ctx, 7)
+#define __rx_args8(read, ...) __rx_args7(read), (void *)read(ctx, 8)
+#define __rx_args9(read, ...) __rx_args8(read), (void *)read(ctx, 9)
+#define __rx_args10(read, ...) __rx_args9(read), (void *)read(ctx, 10)
+#define __rx_args11(read, ...) __rx_args10(read), (void *)read(ctx, 11)
+#define __rx_args12(read, ...) __rx_args11(read), (void *)read(ctx, 12)
+#define __rx_args(read, ...)                                                                                       \
+  __rx_pick13(0, ##__VA_ARGS__, __rx_args12, __rx_args11, __rx_args10, __rx_args9, __rx_args8, __rx_args7,         \
+              __rx_args6, __rx_args5, __rx_args4, __rx_args3, __rx_args2, __rx_args1, __rx_args0)(read)
+#define __rx_on_registers(name, arguments, ...)                                                                    \
+  name(struct pt_regs *ctx);                                                                                       \
+  static inline __attribute__((always_inline)) int __rx_##name(struct pt_regs *ctx, ##__VA_ARGS__);                \
+  int name(struct pt_regs *ctx) { return __rx_##name(ctx arguments); }                                             \
+  static inline __attribute__((always_inline)) int __rx_##name(struct pt_regs *ctx, ##__VA_ARGS__)
+#define BPF_KPROBE(name, ...) __rx_on_registers(name, __rx_args(bcc_parm, ##__VA_ARGS__), ##__VA_ARGS__)
+#define BPF_UPROBE(name, ...) BPF_KPROBE(name, ##__VA_ARGS__)
+#define BPF_KSYSCALL(name, ...) __rx_on_registers(name, __rx_args(bcc_syscall_parm, ##__VA_ARGS__), ##__VA_ARGS__)
+#define BPF_KPROBE_SYSCALL(name, ...) BPF_KSYSCALL(name, ##__VA_ARGS__)
+#define __rx_result0()
+#define __rx_result1() , (void *)PT_REGS_RC(ctx)
+#define __rx_pick2(a, b, chosen, ...) chosen
+#define BPF_KRETPROBE(name, ...)                                                                                   \
+  __rx_on_registers(name, __rx_pick2(0, ##__VA_ARGS__, __rx_result1, __rx_result0)(), ##__VA_ARGS__)
+#define BPF_URETPROBE(name, ...) BPF_KRETPROBE(name, ##__VA_ARGS__)
+
 #define bpf_num_cpus() __RX_NUM_CPUS
 
 #endif

@@ -288,6 +288,17 @@ struct __rx_regs {
 #define __RX_P5 r8
 #define __RX_P6 r9
 #define __RX_S4 r10
+/* Six registers; then the stack, behind the return address. */
+#define __rx_parm7(x) __rx_stacked(x, 1)
+#define __rx_parm8(x) __rx_stacked(x, 2)
+#define __RX_FIRST_STACKED 3
+/* A 32-bit program's system call, which the kernel gives its parameters in another order. */
+#define __rx_ia32_reg1 bx
+#define __rx_ia32_reg2 cx
+#define __rx_ia32_reg3 dx
+#define __rx_ia32_reg4 si
+#define __rx_ia32_reg5 di
+#define __rx_ia32_reg6 bp
 #define __RX_RC ax
 #define __RX_IP ip
 #define __RX_SP sp
@@ -303,6 +314,16 @@ struct __rx_regs {
 #define __RX_P5 x4
 #define __RX_P6 x5
 #define __RX_S4 x3
+/* Eight registers; then the stack. */
+#define __rx_parm7(x) (__rx_of(x)->x6)
+#define __rx_parm8(x) (__rx_of(x)->x7)
+#define __RX_FIRST_STACKED 0
+#define __rx_ia32_reg1 x0
+#define __rx_ia32_reg2 x1
+#define __rx_ia32_reg3 x2
+#define __rx_ia32_reg4 x3
+#define __rx_ia32_reg5 x4
+#define __rx_ia32_reg6 x5
 #define __RX_RC x0
 #define __RX_IP pc
 #define __RX_SP sp
@@ -368,9 +389,53 @@ struct __rx_regs {
 #define PT_REGS_PARM6_SYSCALL(x) PT_REGS_PARM6(x)
 #define PT_REGS_FP_SYSCALL(x) PT_REGS_FP(x)
 
+/* A word of the stack, which is the kernel's or, at a user's function, the process's. */
+#define __rx_stacked(x, slot)                                                                                      \
+  ({                                                                                                               \
+    unsigned long __rx_r = 0;                                                                                      \
+    const void *__rx_at = (const void *)(__rx_of(x)->__RX_SP + 8 * (slot));                                        \
+    if (__rx_probe_read_kernel(&__rx_r, sizeof(__rx_r), __rx_at))                                                  \
+      __rx_probe_read_user(&__rx_r, sizeof(__rx_r), __rx_at);                                                      \
+    __rx_r;                                                                                                        \
+  })
+#define __rx_parm1(x) PT_REGS_PARM1(x)
+#define __rx_parm2(x) PT_REGS_PARM2(x)
+#define __rx_parm3(x) PT_REGS_PARM3(x)
+#define __rx_parm4(x) PT_REGS_PARM4(x)
+#define __rx_parm5(x) PT_REGS_PARM5(x)
+#define __rx_parm6(x) PT_REGS_PARM6(x)
+#define __rx_parm9(x) __rx_stacked(x, __RX_FIRST_STACKED)
+#define __rx_parm10(x) __rx_stacked(x, __RX_FIRST_STACKED + 1)
+#define __rx_parm11(x) __rx_stacked(x, __RX_FIRST_STACKED + 2)
+#define __rx_parm12(x) __rx_stacked(x, __RX_FIRST_STACKED + 3)
+#define __rx_parm13(x) __rx_stacked(x, __RX_FIRST_STACKED + 4)
+#define __rx_parm14(x) __rx_stacked(x, __RX_FIRST_STACKED + 5)
+#define __rx_parm15(x) __rx_stacked(x, __RX_FIRST_STACKED + 6)
+#define __rx_parm16(x) __rx_stacked(x, __RX_FIRST_STACKED + 7)
+
 /* Parameters beyond the context, by number from 1. */
-#define bcc_parm(ctx, n) PT_REGS_PARM##n(ctx)
+#define bcc_parm(ctx, n) __rx_parm##n(ctx)
 #define bcc_syscall_parm(ctx, n) __rx_syscall_parm(ctx, n)
+#define bcc_ia32_parm(ctx, n) __rx_saved(PT_REGS_PARM1(ctx), __rx_ia32_reg##n)
+#define PT_REGS_SYSCALL_REGS(x) PT_REGS_SYSCALL_CTX(x)
+
+/* The same of registers that the program cannot read directly, as libbpf's names have it. */
+#define PT_REGS_PARM1_CORE(x) __rx_saved(x, __RX_P1)
+#define PT_REGS_PARM2_CORE(x) __rx_saved(x, __RX_P2)
+#define PT_REGS_PARM3_CORE(x) __rx_saved(x, __RX_P3)
+#define PT_REGS_PARM4_CORE(x) __rx_saved(x, __RX_P4)
+#define PT_REGS_PARM5_CORE(x) __rx_saved(x, __RX_P5)
+#define PT_REGS_PARM6_CORE(x) __rx_saved(x, __RX_P6)
+#define PT_REGS_PARM1_CORE_SYSCALL(x) PT_REGS_PARM1_CORE(x)
+#define PT_REGS_PARM2_CORE_SYSCALL(x) PT_REGS_PARM2_CORE(x)
+#define PT_REGS_PARM3_CORE_SYSCALL(x) PT_REGS_PARM3_CORE(x)
+#define PT_REGS_PARM4_CORE_SYSCALL(x) __rx_saved(x, __RX_S4)
+#define PT_REGS_PARM5_CORE_SYSCALL(x) PT_REGS_PARM5_CORE(x)
+#define PT_REGS_PARM6_CORE_SYSCALL(x) PT_REGS_PARM6_CORE(x)
+#define PT_REGS_RC_CORE(x) __rx_saved(x, __RX_RC)
+#define PT_REGS_IP_CORE(x) __rx_saved(x, __RX_IP)
+#define PT_REGS_SP_CORE(x) __rx_saved(x, __RX_SP)
+#define PT_REGS_FP_CORE(x) __rx_saved(x, __RX_FP)
 
 /* ---- tracepoint data of variable place ---- */
 

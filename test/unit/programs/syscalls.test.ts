@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { syscallOf } from "../../../framework/bcc/syscalls.ts";
+import { syscallOf, syscallRegisters } from "../../../framework/programs/syscalls.ts";
 
 describe("the system call of a kernel function", () => {
   test.each([
@@ -15,4 +15,11 @@ describe("the system call of a kernel function", () => {
   test.each(["do_execve", "sys_", "__x64_sys_", "vfs_sys_read", ""])('"%s" serves none', (name) => {
     expect(syscallOf(name)).toBeUndefined();
   });
+});
+
+test("parameters of a system call are in the caller's registers, in another order for 32-bit programs", () => {
+  expect(syscallRegisters("__x64_sys_openat")).toBe("native");
+  expect(syscallRegisters("__ia32_compat_sys_openat")).toBe("native");
+  expect(syscallRegisters("__ia32_sys_openat")).toBe("ia32");
+  expect(syscallRegisters("do_sys_openat2")).toBeNull();
 });
