@@ -1,8 +1,15 @@
 import { mapKinds, valueBytes } from "../../maps/kinds.ts";
-import { MapError, type MapErrorCode, SyscallError, UsageError } from "../core/errors.ts";
+import { MapError, type MapErrorCode, SyscallError, UnsupportedError, UsageError } from "../core/errors.ts";
 import { roundUp } from "../core/layout.ts";
 import type { MapSpec } from "../object/object-spec.ts";
-import type { BatchCursor, BatchMap, PopMap, RawMap, UpdateMode } from "../runtime/types.ts";
+import type {
+  BatchCursor,
+  BatchTakeMap,
+  BatchWriteMap,
+  PopMap,
+  RawMap,
+  UpdateMode,
+} from "../runtime/types.ts";
 import { BpfFailure, bpfReply } from "../sys/bpf.ts";
 import type { Fd } from "../sys/fd.ts";
 import { addressOf, lastErrno, libc, type NativeSyscall, type PinnedMemory, pinned } from "../sys/libc.ts";
@@ -231,21 +238,33 @@ const operationNames: Partial<Record<BpfCommand, string>> = {
   BPF_MAP_LOOKUP_AND_DELETE_ELEM: "take a value from",
 };
 
-/** A map that reads many entries in one call. Since Linux 5.6; per-CPU arrays since 5.13. */
-export class KernelBatchMap extends KernelMap implements BatchMap {
+/** A map that reads and writes many entries in one call. Since Linux 5.6; per-CPU arrays since 5.13. */
+export class KernelBatchMap extends KernelMap implements BatchWriteMap {
   lookupBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number {
-    const { keySize, name } = this.spec;
-    if (keys.length < most * keySize || values.length < most * this.valueLength) {
-      throw new UsageError(
-        `reading ${most} entries of table "${name}" at once needs room for as many keys and values`,
-      );
-    }
+    return this.readBatch("BPF_MAP_LOOKUP_BATCH", cursor, { keys, values, most });
+  }
+
+  updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number {
+    return this.#writeBatch("BPF_MAP_UPDATE_BATCH", count, keys, values);
+  }
+
+  deleteBatch(keys: Uint8Array, count: number): number {
+    return this.#writeBatch("BPF_MAP_DELETE_BATCH", count, keys, undefined);
+  }
+
+  protected readBatch(
+    command: "BPF_MAP_LOOKUP_BATCH" | "BPF_MAP_LOOKUP_AND_DELETE_BATCH",
+    cursor: BatchCursor,
+    room: { readonly keys: Uint8Array; readonly values: Uint8Array; readonly most: number },
+  ): number {
+    const { keys, values, most } = room;
+    this.#checkRoom(most, keys, values);
     if (cursor.done || most === 0) return 0;
     const after = cursor.position;
     // Hash maps keep a 4-byte bucket number here, others a key.
-    const position = new Uint8Array(Math.max(8, keySize));
+    const position = new Uint8Array(Math.max(8, this.spec.keySize));
     try {
-      const { attr } = bpfReply("BPF_MAP_LOOKUP_BATCH", mapBatch, {
+      const { attr } = bpfReply(command, mapBatch, {
         map_fd: this.fd,
         count: most,
         in_batch: after === null ? 0n : addressOf(after),
@@ -261,17 +280,70 @@ export class KernelBatchMap extends KernelMap implements BatchMap {
         cursor.done = true;
         return mapBatch.read(error.attr, 0).count;
       }
-      const hint =
-        error.errno === "ENOSPC" ? "read more entries at a time: a hash bucket holds more" : undefined;
-      throw new MapError(
-        "MAP_OPERATION",
-        `cannot read table "${name}" in batches of ${most}: ${error.errno}`,
-        {
-          hint,
-          cause: error,
-        },
-      );
+      throw this.#refusedBatch(error, `read table "${this.spec.name}" in batches of ${most}`);
     }
+  }
+
+  #writeBatch(
+    command: "BPF_MAP_UPDATE_BATCH" | "BPF_MAP_DELETE_BATCH",
+    count: number,
+    keys: Uint8Array,
+    values: Uint8Array | undefined,
+  ): number {
+    this.#checkRoom(count, keys, values);
+    if (count === 0) return 0;
+    try {
+      const { attr } = bpfReply(command, mapBatch, {
+        map_fd: this.fd,
+        count,
+        keys: addressOf(keys),
+        values: values === undefined ? 0n : addressOf(values),
+      });
+      return attr.count;
+    } catch (error) {
+      if (!(error instanceof BpfFailure)) throw error;
+      // The kernel says how many entries it had done when one was refused, except where it refuses the call itself.
+      const done = mapBatch.read(error.attr, 0).count;
+      if (isUnsupportedErrno(error.errno) || done >= count) {
+        throw this.#refusedBatch(error, `change table "${this.spec.name}" in batches of ${count}`);
+      }
+      return done;
+    }
+  }
+
+  #checkRoom(count: number, keys: Uint8Array, values: Uint8Array | undefined): void {
+    const fits =
+      keys.length >= count * this.spec.keySize &&
+      (values === undefined || values.length >= count * this.valueLength);
+    if (fits) return;
+    throw new UsageError(
+      `${count} entries of table "${this.spec.name}" at once need room for as many keys and values`,
+    );
+  }
+
+  #refusedBatch(cause: BpfFailure, doing: string): MapError | UnsupportedError {
+    const { errno } = cause;
+    if (isUnsupportedErrno(errno)) {
+      return new UnsupportedError(`cannot ${doing}: this kernel has no batches for ${this.spec.kind} maps`, {
+        cause,
+      });
+    }
+    if (errno === "ENOSPC") {
+      return new MapError("BATCH_SIZE", `cannot ${doing}: a bucket of the hash holds more`, { cause });
+    }
+    return new MapError("MAP_OPERATION", `cannot ${doing}: ${errno}`, { cause });
+  }
+}
+
+/** What the kernel answers where a map has no batches of this kind. */
+function isUnsupportedErrno(errno: string): boolean {
+  return errno === "ENOTSUPP" || errno === "EOPNOTSUPP" || errno === "EINVAL";
+}
+
+/** A hash, which also gives its entries away in batches. */
+export class KernelHashMap extends KernelBatchMap implements BatchTakeMap {
+  takeBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number {
+    return this.readBatch("BPF_MAP_LOOKUP_AND_DELETE_BATCH", cursor, { keys, values, most });
   }
 }
 

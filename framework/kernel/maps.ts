@@ -9,7 +9,7 @@ import { kernelRelease, kernelVersion, possibleCpus, raiseMemoryLock } from "../
 import { mapBatch, mapCreate, mapFreeze } from "../uapi/bpf-attr.ts";
 import { BPF_F_RDONLY_PROG } from "../uapi/constants.ts";
 import type { BtfObjects } from "./btf-objects.ts";
-import { KernelBatchMap, KernelMap, KernelQueue } from "./kernel-map.ts";
+import { KernelBatchMap, KernelHashMap, KernelMap, KernelQueue } from "./kernel-map.ts";
 import { objectName } from "./object-name.ts";
 import { isPermission, missingPrivilege } from "./permission.ts";
 
@@ -41,10 +41,12 @@ function withEntries(spec: MapSpec): MapSpec {
 
 function open(spec: MapSpec, fd: Fd): KernelMap {
   if (spec.kind === "queue" || spec.kind === "stack") return new KernelQueue(spec, fd);
-  return mapKinds[spec.kind].batch && takesBatches(fd.number)
-    ? new KernelBatchMap(spec, fd)
-    : new KernelMap(spec, fd);
+  if (!mapKinds[spec.kind].batch || !takesBatches(fd.number)) return new KernelMap(spec, fd);
+  return HASHES.has(spec.kind) ? new KernelHashMap(spec, fd) : new KernelBatchMap(spec, fd);
 }
+
+/** Kinds with BPF_MAP_LOOKUP_AND_DELETE_BATCH (kernel/bpf/hashtab.c). */
+const HASHES: ReadonlySet<MapKindName> = new Set(["hash", "percpu_hash", "lru_hash", "lru_percpu_hash"]);
 
 /** Reading no entries succeeds exactly where the kernel has batches for the map's kind. */
 export function takesBatches(fd: number): boolean {

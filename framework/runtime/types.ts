@@ -39,8 +39,33 @@ export interface BatchMap extends RawMap {
   /**
    * Fills `keys` and `values` with up to `most` entries and returns how many; `cursor.done` when the map was read to
    * its end. Start with a new `BatchCursor`.
+   * @throws MapError BATCH_SIZE when `most` entries are too few to go on; the cursor stays where it was
    */
   lookupBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number;
+}
+
+/** A map that writes and deletes many entries in one call. Keys and values stand one after another. */
+export interface BatchWriteMap extends BatchMap {
+  /** Writes `count` entries; returns how many it wrote before one was refused, for writing that one alone. */
+  updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number;
+  /** Deletes `count` keys; returns how many it deleted before one that was absent or refused. */
+  deleteBatch(keys: Uint8Array, count: number): number;
+}
+
+/** Whether a map writes in batches. */
+export function isBatchWriteMap(map: RawMap): map is BatchWriteMap {
+  return "updateBatch" in map;
+}
+
+/** A map that reads and deletes many entries in one call: nothing that a program adds in between is lost. */
+export interface BatchTakeMap extends BatchMap {
+  /** As `lookupBatch`; the entries are gone from the map afterwards. */
+  takeBatch(cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number): number;
+}
+
+/** Whether a map gives its entries away in batches. */
+export function isBatchTakeMap(map: RawMap): map is BatchTakeMap {
+  return "takeBatch" in map;
 }
 
 /** Where a batch read stands. */

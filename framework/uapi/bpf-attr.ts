@@ -24,7 +24,7 @@ export const mapCreate = struct("bpf_attr.map_create", {
 /** BPF_MAP_LOOKUP_ELEM and its relatives; for BPF_MAP_GET_NEXT_KEY `value` is where the next key goes. */
 export const mapElem = struct("bpf_attr.map_elem", { map_fd: u32, key: u64, value: u64, flags: u64 });
 
-/** BPF_MAP_LOOKUP_BATCH. The kernel writes the number of entries to `count`. Since Linux 5.6. */
+/** BPF_MAP_LOOKUP_BATCH and its relatives. The kernel writes the number of entries done to `count`. Since Linux 5.6. */
 export const mapBatch = struct("bpf_attr.batch", {
   in_batch: u64,
   out_batch: u64,

@@ -23,14 +23,23 @@ export class IndexedTable<V> extends KeyedTable<number, V> {
 
   /** Makes the slot zero, since array slots cannot go away; true always. */
   override delete(index: number): boolean {
-    const { raw } = this;
-    raw.update(this.encodeKey(index), new Uint8Array(this.valueBytes), "any");
-    return true;
+    return this.remove(this.encodeKey(index));
+  }
+
+  /** Makes the given slots zero, or all. */
+  override items_delete_batch(indexes?: Iterable<number>): void {
+    if (indexes === undefined) this.clear();
+    else for (const index of indexes) this.delete(index);
   }
 
   /** Makes every slot zero. */
   override clear(): void {
     this.zero();
+  }
+
+  protected override remove(key: Uint8Array): boolean {
+    this.raw.update(key, new Uint8Array(this.valueBytes), "any");
+    return true;
   }
 
   protected override walk(): Generator<Uint8Array> {

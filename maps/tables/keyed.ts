@@ -1,9 +1,16 @@
 import type { Observable } from "rxjs";
-import { MapError, UnsupportedError, UsageError } from "../../framework/core/errors.ts";
+import { MapError, UsageError } from "../../framework/core/errors.ts";
 import { type Codec, viewOf } from "../../framework/core/layout.ts";
-import { type BatchCursor, type BatchMap, isBatchMap } from "../../framework/runtime/types.ts";
 import { type HistogramForm, type HistogramOptions, histogramText } from "../histogram.ts";
 import { mapKinds } from "../kinds.ts";
+import {
+  deleteEntries,
+  type EntrySizes,
+  type EntryVisitor,
+  readInBatches,
+  takeInBatches,
+  writeEntries,
+} from "./batches.ts";
 import type { Change, EntrySource, PeriodOptions } from "./stream-factory.ts";
 import { type Bytes, bytesOf, Table, type TableParts } from "./table.ts";
 
@@ -14,12 +21,8 @@ export interface KeyedParts<K, V> extends TableParts {
   readonly value: Codec<V>;
 }
 
-/** Bytes of one batch read: large enough that the system call's cost disappears. */
-const batchBytes = 1 << 18;
 /** Where a map names no size (cgroup storage), a walk stops here. */
 const mostWithoutSize = 1 << 20;
-
-type EntryVisitor = (keys: Bytes, keyAt: number, values: Bytes, valueAt: number) => void;
 
 /** One CPU's value. */
 export type PerCpuItem<V> = V extends readonly (infer T)[] ? T : never;
@@ -129,7 +132,8 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
 
   /** Deletes every key that is there when it starts. */
   clear(): void {
-    for (const key of this.#allKeys()) this.raw.delete(key);
+    const keys = this.#allKeys();
+    deleteEntries(this.raw, this.#sizes, joined(keys, this.#key.size), keys.length);
   }
 
   /** Makes every value zero and keeps the keys. A key that a program deletes meanwhile stays deleted. */
@@ -150,26 +154,40 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   }
 
   /**
-   * Entries, each deleted as it is handed over. What a program adds to an entry between its reading and its deletion is
-   * lost.
+   * Entries, deleted as they are read. Where the map gives them away in batches (hashes, Linux 5.6) nothing is lost;
+   * elsewhere, what a program adds to an entry between its reading and its deletion is.
    */
   *items_lookup_and_delete_batch(): Generator<[K, V]> {
+    const { raw } = this;
+    const taken: [K, V][] = [];
+    const isTaken = takeInBatches(raw, this.#sizes, (keys, keyAt, values, valueAt) => {
+      taken.push([this.#key.read(keys.view, keyAt), this.#value.read(values.view, valueAt)]);
+    });
+    if (isTaken) {
+      yield* taken;
+      return;
+    }
     const entries: [Uint8Array, V][] = [];
     this.readEntries((key, value) => entries.push([key.slice(), this.decodeValue(value)]));
     for (const [key, value] of entries) {
-      if (this.raw.delete(key)) yield [this.decodeKey(key), value];
+      if (this.remove(key)) yield [this.decodeKey(key), value];
     }
   }
 
-  /** Deletes the given keys, or all; absent keys are no error. */
+  /** Deletes the given keys, or all, in batches where the map can (Linux 5.6); absent keys are no error. */
   items_delete_batch(keys?: Iterable<K>): void {
-    if (keys === undefined) this.clear();
-    else for (const key of keys) this.delete(key);
+    if (keys === undefined) {
+      this.clear();
+      return;
+    }
+    const encoded = Array.from(keys, (key) => this.encodeKey(key));
+    deleteEntries(this.raw, this.#sizes, joined(encoded, this.#key.size), encoded.length);
   }
 
   /**
-   * Writes `values[i]` under `keys[i]`.
-   * @throws UsageError when there are not as many keys as values; then nothing is written
+   * Writes `values[i]` under `keys[i]`, in batches where the map can (Linux 5.6).
+   * @throws UsageError when there are not as many keys as values, LayoutError when one does not fit its type: then
+   * nothing is written. MapError MAP_FULL when there is no room: then what came before is
    */
   items_update_batch(keys: Iterable<K>, values: Iterable<V>): void {
     const keyList = [...keys];
@@ -179,7 +197,15 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
         `items_update_batch on "${this.name}": ${keyList.length} keys do not go with ${valueList.length} values`,
       );
     }
-    for (let i = 0; i < keyList.length; i++) this.set(keyList[i]!, valueList[i]!);
+    const keyBytes = joined(
+      keyList.map((key) => this.encodeKey(key)),
+      this.#key.size,
+    );
+    const valueBytes = joined(
+      valueList.map((value) => this.encode(this.#value, value, bytesOf(this.#value.size), "value")),
+      this.#value.size,
+    );
+    writeEntries(this.raw, this.#sizes, { keys: keyBytes, values: valueBytes, count: keyList.length });
   }
 
   /** Per-CPU tables: the values of all CPUs; undefined when the key is absent. */
@@ -262,6 +288,11 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     return this.encode(this.#key, key, bytesOf(this.#key.size), "key");
   }
 
+  /** Deletes an entry by its key's bytes; false when it was absent. */
+  protected remove(key: Uint8Array): boolean {
+    return this.raw.delete(key);
+  }
+
   /** Bytes of one value, of all CPUs where the map is per CPU. */
   protected get valueBytes(): number {
     return this.#value.size;
@@ -290,38 +321,18 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** Calls `visit` with where each entry's key and value are. */
   #scan(visit: EntryVisitor): void {
     const { raw } = this;
-    if (this.#batches && mapKinds[this.kind].batch && isBatchMap(raw) && this.#scanBatches(raw, visit))
-      return;
+    if (this.#batches && mapKinds[this.kind].batch) {
+      if (readInBatches(raw, this.#sizes, visit)) return;
+      this.#batches = false;
+    }
     const value = bytesOf(this.#value.size);
     for (const key of this.walk()) {
       if (this.raw.lookup(key, value.bytes)) visit({ bytes: key, view: viewOf(key) }, 0, value, 0);
     }
   }
 
-  /** Returns false when the kernel refuses to read this map in batches, before having visited anything. */
-  #scanBatches(raw: BatchMap, visit: EntryVisitor): boolean {
-    const keySize = this.#key.size;
-    const valueSize = this.#value.size;
-    const fitting = Math.floor(batchBytes / (keySize + valueSize));
-    const most = Math.max(16, Math.min(fitting, this.max_entries));
-    const keys = bytesOf(keySize * most);
-    const values = bytesOf(valueSize * most);
-    const cursor: BatchCursor = { position: null, done: false };
-    for (let seen = 0; !cursor.done && seen < this.max_entries; ) {
-      let count: number;
-      try {
-        count = raw.lookupBatch(cursor, keys.bytes, values.bytes, most);
-      } catch (error) {
-        const isRefused = error instanceof UnsupportedError || error instanceof MapError;
-        if (!isRefused || seen > 0) throw error;
-        this.#batches = false;
-        return false;
-      }
-      for (let i = 0; i < count; i++) visit(keys, i * keySize, values, i * valueSize);
-      if (count === 0) break;
-      seen += count;
-    }
-    return true;
+  get #sizes(): EntrySizes {
+    return { key: this.#key.size, value: this.#value.size, mostEntries: this.max_entries };
   }
 
   #print(form: HistogramForm, options: HistogramOptions): void {
@@ -359,6 +370,15 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     // The items were just seen to be numbers of one kind, and V is the array they came in.
     return fold(values) as PerCpuItem<V>;
   }
+}
+
+/** Pieces of one size, one after another. */
+function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
+  const bytes = new Uint8Array(pieces.length * size);
+  pieces.forEach((piece, index) => {
+    bytes.set(piece, index * size);
+  });
+  return bytes;
 }
 
 function add(left: number | bigint, right: number | bigint): number | bigint {

@@ -22,6 +22,7 @@ const remedies: Readonly<Record<string, string>> = {
   MAP_CREATE:
     "Change what the message names: size, key or value. Memory for maps may also be limited, on kernels before 5.11 by `ulimit -l`.",
   MAP_FULL: "Declare the table with more entries, delete what is no longer needed, or use an LRU table.",
+  BATCH_SIZE: "Read more entries at a time: a bucket of the hash holds more. Tables do so by themselves.",
   KEY_EXISTS: "The key is there already: `set` replaces its value.",
   KEY_MISSING: "The key is not there, or no longer: a program may have deleted it.",
   MAP_OPERATION:
