@@ -100,7 +100,13 @@ export class VerifierError extends BpfError {
   }
 }
 
-export type MapErrorCode = "MAP_CREATE" | "MAP_FULL" | "KEY_EXISTS" | "KEY_MISSING" | "BATCH_SIZE" | "MAP_OPERATION";
+export type MapErrorCode =
+  | "MAP_CREATE"
+  | "MAP_FULL"
+  | "KEY_EXISTS"
+  | "KEY_MISSING"
+  | "BATCH_SIZE"
+  | "MAP_OPERATION";
 
 /** Creating or changing a map failed. */
 export class MapError extends BpfError {
