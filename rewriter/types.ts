@@ -12,8 +12,13 @@ export type CType =
 /** A struct or union. */
 export interface RecordType {
   readonly name: string;
-  /** Whose definition it is; "context" for what a program's first parameter may point to. */
-  readonly origin: "user" | "kernel" | "context";
+  /**
+   * Whose definition it is; "context" for what a program's first parameter may point to, "packet" for a packet header
+   * of the source's: a pointer to one is an offset.
+   */
+  readonly origin: "user" | "kernel" | "context" | "packet";
+  /** Its definition in the source; none for the kernel's. */
+  readonly definition?: SyntaxNode | undefined;
   /** A member by name, also inside anonymous members. */
   member(name: string): MemberType | undefined;
 }
@@ -58,6 +63,16 @@ const CONTEXTS = new Set([
   "sk_msg_md",
   "sk_reuseport_md",
 ]);
+
+/** How BPF_PACKET_HEADER ends, here and in sources that spell BCC's own definition out. */
+const PACKET_MARK = /annotate\s*\(\s*"rx:packet"\s*\)|deprecated\s*\(\s*"packet"\s*\)/;
+
+/** Attributes are blanks in the tree, so the mark is looked for in the text around the struct's body. */
+function isPacketHeader(text: string, body: SyntaxNode): boolean {
+  const semicolon = text.indexOf(";", body.endIndex);
+  const behind = text.slice(body.endIndex, semicolon < 0 ? text.length : semicolon);
+  return PACKET_MARK.test(behind) || PACKET_MARK.test(text.slice(body.parent?.startIndex, body.startIndex));
+}
 
 /** Types of a source: its own declarations, and the kernel's where it declares none. */
 export class TypeTable {
@@ -170,9 +185,12 @@ export class TypeTable {
 
   #userRecord(name: string, body: SyntaxNode): RecordType {
     let members: Map<string, MemberType> | undefined;
+    const definition = body.parent ?? undefined;
+    const own = isPacketHeader(this.#text, body) ? "packet" : "user";
     return {
       name,
-      origin: CONTEXTS.has(name) ? "context" : "user",
+      origin: CONTEXTS.has(name) ? "context" : own,
+      definition,
       member: (wanted) => {
         members ??= this.#userMembers(body);
         return members.get(wanted);

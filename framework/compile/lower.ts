@@ -20,6 +20,8 @@ export interface LoweredSource {
 interface Shipped {
   readonly base: string;
   readonly lower: string;
+  /** What reading and writing packets means: for sources that do. */
+  readonly packet: string;
   readonly tags: ReadonlySet<string>;
   /** Typedefs and macros. */
   readonly names: ReadonlySet<string>;
@@ -34,10 +36,11 @@ function shipped(): Shipped {
   if (headers === undefined) {
     const base = readFileSync(join(headersFolder, "base.h"), "utf8");
     const lower = readFileSync(join(headersFolder, "lower.h"), "utf8");
+    const packet = readFileSync(join(headersFolder, "packet.h"), "utf8");
     const typedefs = [...base.matchAll(TYPEDEF)].map((match) => match[1]!);
-    const macros = [...`${base}\n${lower}`.matchAll(/^#define (\w+)/gm)].map((match) => match[1]!);
+    const macros = [...`${base}\n${lower}\n${packet}`.matchAll(/^#define (\w+)/gm)].map((match) => match[1]!);
     const tags = new Set([...base.matchAll(STRUCT)].map((match) => match[1]!));
-    headers = { base, lower, tags, names: new Set([...typedefs, ...macros]) };
+    headers = { base, lower, packet, tags, names: new Set([...typedefs, ...macros]) };
   }
   return headers;
 }
@@ -59,9 +62,13 @@ const KEYWORDS = new Set(
   __attribute__ __typeof__ typeof asm volatile section used always_inline noinline`.split(/\s+/),
 );
 
+/** What sources say that touch packets, themselves or by what their packet headers became. */
+const PACKETS =
+  /\b(?:__rx_(?:packet|cksum)_\w+|MASK|MASK128|load_dword|bpf_d(?:ext|ins)_pkt|bpf_store_(?:byte|half|word|dword))\b/;
+
 /** Everything that stands before the user's text: base types, the kernel's, helpers, the meaning of methods. */
 export function preludeFor(source: LoweredSource, types: () => Btf | null): string {
-  const { base, lower, tags, names } = shipped();
+  const { base, lower, packet, tags, names } = shipped();
   const { definedTags, definedNames } = source.request;
   const wanted = [...source.request.words].filter(
     (word) => !names.has(word) && !definedNames.has(word) && !KEYWORDS.has(word),
@@ -85,6 +92,7 @@ export function preludeFor(source: LoweredSource, types: () => Btf | null): stri
     ...declarations,
     ...source.tracepointStructs,
     lower,
+    PACKETS.test(source.text) ? packet : "",
   ].join("\n");
 }
 

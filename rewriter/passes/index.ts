@@ -6,6 +6,7 @@ import type { Range } from "../lexer.ts";
 import { callMethods } from "./call-methods.ts";
 import { kernelReads } from "./kernel-reads.ts";
 import { license } from "./license.ts";
+import { packet } from "./packet.ts";
 import { printk } from "./printk.ts";
 import { probeFunctions } from "./probe-functions.ts";
 
@@ -33,4 +34,4 @@ export interface PassInput {
 /** A pure step of lowering. None sees another's output, so their order does not matter. */
 export type Pass = (input: PassInput) => PassResult;
 
-export const passes: readonly Pass[] = [callMethods, probeFunctions, printk, kernelReads, license];
+export const passes: readonly Pass[] = [callMethods, probeFunctions, printk, packet, kernelReads, license];

@@ -66,7 +66,7 @@ function readerFor(node: SyntaxNode, origins: Origins): string | undefined {
 function readerOf(type: CType, origin: number): string | undefined {
   const target = pointee(type);
   const isKernelRecord = target.kind === "record" && target.record.origin === "kernel";
-  if (target.kind === "record" && target.record.origin === "context") return undefined;
+  if (target.kind === "record" && /^(?:context|packet)$/.test(target.record.origin)) return undefined;
   if ((origin & external) === 0) {
     // Nothing says where it comes from: a pointer to a kernel structure points into the kernel.
     return origin === 0 && isKernelRecord ? "__rx_load_kernel" : undefined;

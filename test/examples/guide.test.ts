@@ -41,6 +41,7 @@ const sections: Readonly<Record<string, Section>> = {
   Histograms: openFile,
   "libbpf's dialect and globals": openFile,
   XDP: { cause: () => {}, needs: ["xdp_link"], onCable: true },
+  "Packet fields": { cause: () => {}, onCable: true },
   "Errors and what they mean": nothing,
   Closing: startProcess,
 };

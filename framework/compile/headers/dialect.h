@@ -96,4 +96,13 @@
 
 #define bpf_num_cpus() __RX_NUM_CPUS
 
+/* A struct whose members lie as the network sends them. A pointer to one is an offset into the packet. */
+#define BPF_PACKET_HEADER __attribute__((packed, annotate("rx:packet")))
+#define cursor_advance(cursor, length)                                                                             \
+  ({                                                                                                               \
+    void *__rx_before = (cursor);                                                                                  \
+    (cursor) += (length);                                                                                          \
+    __rx_before;                                                                                                   \
+  })
+
 #endif
