@@ -3,6 +3,8 @@ export {
   type Change,
   type EventStreamOptions,
   EventTable,
+  FilterTable,
+  type HasDescriptor,
   type HistogramOptions,
   IndexedTable,
   type IterableStream,
@@ -13,6 +15,9 @@ export {
   type PerfBufferOptions,
   ProgramTable,
   QueueTable,
+  ReferenceTable,
+  type StorageOwner,
+  StorageTable,
   Table,
 } from "../maps/index.ts";
 export type { Variable } from "../maps/tables/variable.ts";

@@ -16,6 +16,7 @@ export type { PollOptions } from "./tables/buffers.ts";
 export { BufferGroup } from "./tables/buffers.ts";
 export type { EventBuffers, PerfBufferOptions, PerfCallback, RingCallback } from "./tables/events.ts";
 export { EventTable } from "./tables/events.ts";
+export { FilterTable } from "./tables/filter.ts";
 export { IndexedTable } from "./tables/indexed.ts";
 export type { PerCpuItem } from "./tables/keyed.ts";
 export { KeyedTable } from "./tables/keyed.ts";
@@ -24,6 +25,10 @@ export type { AnyTable, TypeChoice } from "./tables/open.ts";
 export type { ProgramLike } from "./tables/programs.ts";
 export { ProgramTable } from "./tables/programs.ts";
 export { QueueTable } from "./tables/queue.ts";
+export type { HasDescriptor } from "./tables/references.ts";
+export { ReferenceTable } from "./tables/references.ts";
+export type { StorageOwner } from "./tables/storage.ts";
+export { StorageTable } from "./tables/storage.ts";
 export type { Change, EventStreamOptions, PeriodOptions } from "./tables/stream-factory.ts";
 export { Table } from "./tables/table.ts";
 

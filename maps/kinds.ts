@@ -31,6 +31,7 @@ export type TableClass =
   | "nested"
   | "references"
   | "storage"
+  | "filter"
   | "none";
 
 const NO_PREALLOC = 1;
@@ -78,7 +79,7 @@ export const mapKinds = {
   ringbuf: { ...queue, table: "events", valueSize: 0, type: 27, since: "5.8" },
   inode_storage: { ...storage, type: 28, since: "5.10" },
   task_storage: { ...storage, type: 29, since: "5.11" },
-  bloom_filter: { ...queue, type: 30, since: "5.16" },
+  bloom_filter: { ...queue, table: "filter", type: 30, since: "5.16" },
   user_ringbuf: { ...queue, table: "none", valueSize: 0, type: 31, since: "6.1" },
   cgrp_storage: { ...storage, type: 32, since: "6.2" },
 } as const satisfies Record<string, MapKind>;

@@ -2,9 +2,9 @@ import { AttachError, UnsupportedError } from "../core/errors.ts";
 import { notify } from "../core/notify.ts";
 import type { Scope } from "../core/scope.ts";
 import type { ProgramKindName } from "../programs/kinds.ts";
+import { syscallOf } from "../programs/syscalls.ts";
 import { type AttachTarget, describeTarget } from "../programs/targets.ts";
 import type { Link, Program, Runtime } from "../runtime/types.ts";
-import { syscallOf } from "../programs/syscalls.ts";
 
 /** What attaching needs of the BPF object. */
 export interface AttachHost {

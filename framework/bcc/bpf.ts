@@ -11,7 +11,7 @@ import { UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
-import type { Link, Program, RawMap, SocketLink } from "../runtime/types.ts";
+import { type Link, opensProcesses, type Program, type RawMap, type SocketLink } from "../runtime/types.ts";
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
@@ -345,6 +345,7 @@ export class BPF extends KernelHooks implements Disposable {
       openEvents: (options) => runtime.openEvents(raw, options),
       drops: this.#dropsOf(name),
       buffers: { perf: this.#perfBuffers, ring: this.#ringBuffers },
+      openProcess: opensProcesses(runtime) ? (pid) => runtime.openProcess(pid) : undefined,
     });
   }
 }

@@ -1,11 +1,11 @@
 import { UsageError } from "../core/errors.ts";
+import { syscallOf } from "../programs/syscalls.ts";
 import type { AttachTarget } from "../programs/targets.ts";
 import type { Link } from "../runtime/types.ts";
 import type { Host } from "../runtimes.ts";
 import type { Attachments } from "./attachments.ts";
 import { BpfConstants } from "./constants.ts";
 import { checkOptions } from "./options.ts";
-import { syscallOf } from "../programs/syscalls.ts";
 
 /** The part of `BPF` that attaches to the kernel's own code: functions, tracepoints, system calls. */
 export abstract class KernelHooks extends BpfConstants {

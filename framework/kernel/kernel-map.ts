@@ -6,6 +6,7 @@ import type {
   BatchCursor,
   BatchTakeMap,
   BatchWriteMap,
+  FilterMap,
   PopMap,
   RawMap,
   UpdateMode,
@@ -87,6 +88,13 @@ export class KernelMap implements RawMap {
     if (this.#call(LOOKUP, this.#attrs.any) < 0) return this.#absent("BPF_MAP_LOOKUP_ELEM");
     into.set(this.#value);
     return true;
+  }
+
+  /** Asks for a value as the key, as filters are asked. */
+  protected lookupValue(value: Uint8Array): boolean {
+    this.#checkValue(value);
+    this.#value.set(value);
+    return this.#call(LOOKUP, this.#attrs.any) === 0 || this.#absent("BPF_MAP_LOOKUP_ELEM");
   }
 
   update(key: Uint8Array, value: Uint8Array, mode: UpdateMode): void {
@@ -190,6 +198,16 @@ export class KernelMap implements RawMap {
         hint: "a slot takes what load_func gives; all programs of a table, and those that call it, are of one type",
         cause,
       });
+    }
+    if (kind === "cgroup_array" && errno === "EBADF") {
+      return new MapError(
+        "MAP_OPERATION",
+        `cannot ${doing} table "${name}": the value is no cgroup (EBADF)`,
+        {
+          hint: 'give a folder of the cgroup2 hierarchy: "mount -t cgroup2" shows where it is',
+          cause,
+        },
+      );
     }
     const cannot = errno === "EINVAL" || errno === "ENOTSUPP" || errno === "EOPNOTSUPP";
     const why = cannot ? `the kernel does not allow it for ${kind} maps (${errno})` : errno;
@@ -351,6 +369,13 @@ export class KernelHashMap extends KernelBatchMap implements BatchTakeMap {
 export class KernelQueue extends KernelMap implements PopMap {
   pop(into: Uint8Array): boolean {
     return this.takeValue(NO_KEY, into);
+  }
+}
+
+/** A bloom filter. Since Linux 5.16. */
+export class KernelFilter extends KernelMap implements FilterMap {
+  mayHave(value: Uint8Array): boolean {
+    return this.lookupValue(value);
   }
 }
 

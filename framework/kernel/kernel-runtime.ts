@@ -8,9 +8,10 @@ import type {
   EventSource,
   FeatureName,
   Link,
+  OpenDescriptor,
+  ProcessRuntime,
   Program,
   RawMap,
-  Runtime,
   Support,
   TraceSource,
 } from "../runtime/types.ts";
@@ -23,6 +24,7 @@ import { BtfObjects } from "./btf-objects.ts";
 import { supports } from "./features.ts";
 import { createMap, kernelMap } from "./maps.ts";
 import { isPermission } from "./permission.ts";
+import { openProcess } from "./processes.ts";
 import { kernelProgram, loadProgram } from "./programs.ts";
 import { PerfBuffer } from "./rings/perf-buffer.ts";
 import { RingBuffer } from "./rings/ringbuf.ts";
@@ -38,7 +40,7 @@ export type KernelAccess = { readonly ok: true } | { readonly ok: false; readonl
  * Owns the types it loaded. What it created and attached belongs to the caller, and lives on when the runtime is
  * disposed.
  */
-export class KernelRuntime implements Runtime {
+export class KernelRuntime implements ProcessRuntime {
   readonly name = "kernel";
   readonly cpuCount: number;
   readonly #scope = new Scope("the kernel runtime");
@@ -94,6 +96,11 @@ export class KernelRuntime implements Runtime {
     throw new UsageError(
       `table "${name}" is a ${kind} map: only ring buffers and perf event arrays have records`,
     );
+  }
+
+  openProcess(pid: number): OpenDescriptor | null {
+    this.#scope.assertOpen();
+    return openProcess(pid);
   }
 
   openTrace(): TraceSource {

@@ -9,7 +9,7 @@ import { kernelRelease, kernelVersion, possibleCpus, raiseMemoryLock } from "../
 import { mapBatch, mapCreate, mapFreeze } from "../uapi/bpf-attr.ts";
 import { BPF_F_RDONLY_PROG } from "../uapi/constants.ts";
 import type { BtfObjects } from "./btf-objects.ts";
-import { KernelBatchMap, KernelHashMap, KernelMap, KernelQueue } from "./kernel-map.ts";
+import { KernelBatchMap, KernelFilter, KernelHashMap, KernelMap, KernelQueue } from "./kernel-map.ts";
 import { objectName } from "./object-name.ts";
 import { isPermission, missingPrivilege } from "./permission.ts";
 
@@ -41,6 +41,7 @@ function withEntries(spec: MapSpec): MapSpec {
 
 function open(spec: MapSpec, fd: Fd): KernelMap {
   if (spec.kind === "queue" || spec.kind === "stack") return new KernelQueue(spec, fd);
+  if (spec.kind === "bloom_filter") return new KernelFilter(spec, fd);
   if (!mapKinds[spec.kind].batch || !takesBatches(fd.number)) return new KernelMap(spec, fd);
   return HASHES.has(spec.kind) ? new KernelHashMap(spec, fd) : new KernelBatchMap(spec, fd);
 }

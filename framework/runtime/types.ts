@@ -91,6 +91,17 @@ export function isPopMap(map: RawMap): map is PopMap {
   return "pop" in map;
 }
 
+/** A map that only tells whether a value may be in it. */
+export interface FilterMap extends RawMap {
+  /** Whether the value may have been added: never false for one that was. */
+  mayHave(value: Uint8Array): boolean;
+}
+
+/** Whether a map is a filter. */
+export function isFilterMap(map: RawMap): map is FilterMap {
+  return "mayHave" in map;
+}
+
 /** A loaded program. */
 export interface Program extends Disposable {
   readonly spec: ProgramSpec;
@@ -160,6 +171,25 @@ export interface Runtime extends Disposable {
   openEvents(map: RawMap, options: EventOptions): EventSource;
   /** Lines of the trace pipe, as bytes, until disposed. */
   openTrace(): TraceSource;
+}
+
+/** A runtime that gives descriptors of processes, for the keys of task storage. */
+export interface ProcessRuntime extends Runtime {
+  /**
+   * A descriptor of a thread group, or null when there is no process of that number.
+   * @throws UnsupportedError before Linux 5.3
+   */
+  openProcess(pid: number): OpenDescriptor | null;
+}
+
+/** A descriptor to close after use. */
+export interface OpenDescriptor extends Disposable {
+  readonly number: number;
+}
+
+/** Whether a runtime gives descriptors of processes. */
+export function opensProcesses(runtime: Runtime): runtime is ProcessRuntime {
+  return "openProcess" in runtime;
 }
 
 /** The system-wide trace pipe. */

@@ -36,6 +36,9 @@ export const syscallNumbers: Readonly<
   loong64: { bpf: 280, perf_event_open: 241 },
 };
 
+/** pidfd_open(2), the same on every architecture. Since Linux 5.3. */
+export const PIDFD_OPEN = 434;
+
 /** `flags` of BPF_MAP_UPDATE_ELEM. */
 export const BPF_ANY = 0;
 export const BPF_NOEXIST = 1;

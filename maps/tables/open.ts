@@ -1,16 +1,19 @@
 import { LayoutError, UnsupportedError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
-import type { RawMap } from "../../framework/runtime/types.ts";
+import type { OpenDescriptor, RawMap } from "../../framework/runtime/types.ts";
 import { codecOf } from "../codecs/from-btf.ts";
 import { perCpu, reduced } from "../codecs/per-cpu.ts";
 import { namedCodec, plainCodec } from "../codecs/plain.ts";
-import { mapKinds, type TableClass } from "../kinds.ts";
+import { type MapKindName, mapKinds, type TableClass } from "../kinds.ts";
 import { eventDecoder } from "./event-decoder.ts";
 import { type EventParts, EventTable } from "./events.ts";
-import { IndexedTable } from "./indexed.ts";
+import { FilterTable } from "./filter.ts";
+import { IndexedTable, indexCodec } from "./indexed.ts";
 import { KeyedTable } from "./keyed.ts";
 import { ProgramTable } from "./programs.ts";
 import { QueueTable } from "./queue.ts";
+import { ReferenceTable } from "./references.ts";
+import { StorageTable } from "./storage.ts";
 import type { Table, TableParts } from "./table.ts";
 
 /** A type given by hand: its C name ("u32", "char[16]"), or a codec. */
@@ -22,6 +25,8 @@ export interface TableContext
     Pick<EventParts<unknown>, "openEvents" | "buffers" | "drops"> {
   /** Possible CPUs of the runtime. */
   readonly cpuCount: number;
+  /** Opens a process by its id, for the keys of task storage; null when there is none. */
+  readonly openProcess?: ((pid: number) => OpenDescriptor | null) | undefined;
   /** Instead of what BTF says, or of plain numbers where it says nothing. */
   readonly keyType?: TypeChoice | undefined;
   readonly valueType?: TypeChoice | undefined;
@@ -38,6 +43,8 @@ export interface TableContext
 export type AnyTable<K = unknown, V = unknown> = KeyedTable<K, V> &
   QueueTable<V> &
   EventTable<V> &
+  FilterTable<V> &
+  ReferenceTable<K, V> &
   ProgramTable;
 
 const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContext) => Table } = {
@@ -45,10 +52,22 @@ const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContex
     new KeyedTable({ raw, ...context, key: keyCodec(raw, context), value: valueCodec(raw, context) }),
   indexed: (raw, context) => new IndexedTable({ raw, ...context, value: valueCodec(raw, context) }),
   queue: (raw, context) => new QueueTable({ raw, ...context, value: valueCodec(raw, context) }),
+  filter: (raw, context) => new FilterTable({ raw, ...context, value: valueCodec(raw, context) }),
+  references: (raw, context) =>
+    new ReferenceTable({
+      raw,
+      ...context,
+      key: HASHED.has(raw.spec.kind) ? keyCodec(raw, context) : indexCodec(raw.spec.maxEntries),
+      value: valueCodec(raw, context),
+    }),
+  storage: (raw, context) => new StorageTable({ raw, ...context, value: valueCodec(raw, context) }),
   programs: (raw, context) => new ProgramTable({ raw, ...context }),
   events: (raw, context) =>
     new EventTable({ raw, ...context, decode: eventDecoder(raw.spec, chosen(context.eventType)) }),
 };
+
+/** References under keys of any value; the others have an index. */
+const HASHED: ReadonlySet<MapKindName> = new Set(["devmap_hash", "sockhash"]);
 
 /**
  * The table for a map, by its kind.
