@@ -3,7 +3,7 @@ import { notify } from "../core/notify.ts";
 import type { Scope } from "../core/scope.ts";
 import type { ProgramKindName } from "../programs/kinds.ts";
 import { syscallOf } from "../programs/syscalls.ts";
-import { type AttachTarget, describeTarget } from "../programs/targets.ts";
+import { type AttachTarget, describeTarget, targetKey } from "../programs/targets.ts";
 import type { Link, Program, Runtime } from "../runtime/types.ts";
 
 /** What attaching needs of the BPF object. */
@@ -42,13 +42,13 @@ export class Attachments {
    */
   attach(functionName: string, kind: ProgramKindName, target: AttachTarget): Link {
     this.#host.scope.assertOpen();
-    const name = describeTarget(target);
-    const present = this.#at(name);
+    const key = targetKey(target);
+    const present = this.#at(key);
     if (present.some((attachment) => attachment.functionName === functionName)) {
-      throw new AttachError(`"${functionName}" is attached to ${name} already`);
+      throw new AttachError(`"${functionName}" is attached to ${describeTarget(target)} already`);
     }
     const link = this.#host.scope.own(this.#link(functionName, kind, target));
-    this.#byTarget.set(name, [...present, { functionName, hook: target.hook, link }]);
+    this.#byTarget.set(key, [...present, { functionName, hook: target.hook, link }]);
     return link;
   }
 
@@ -59,17 +59,19 @@ export class Attachments {
    */
   detach(target: AttachTarget, functionName?: string): void {
     this.#host.scope.assertOpen();
-    const name = describeTarget(target);
-    const present = this.#at(name);
+    const key = targetKey(target);
+    const present = this.#at(key);
     const leaving = present.filter(
       (item) => functionName === undefined || item.functionName === functionName,
     );
     if (leaving.length === 0) {
       const what = functionName === undefined ? "nothing" : `"${functionName}"`;
-      throw new AttachError(`${what} is ${functionName === undefined ? "" : "not "}attached to ${name}`);
+      throw new AttachError(
+        `${what} is ${functionName === undefined ? "" : "not "}attached to ${describeTarget(target)}`,
+      );
     }
     this.#byTarget.set(
-      name,
+      key,
       present.filter((item) => !leaving.includes(item)),
     );
     for (const { link } of leaving) {
@@ -78,18 +80,20 @@ export class Attachments {
     }
   }
 
-  /** How many targets of a hook have something attached. */
+  /** How many places of a hook have something attached. */
   count(hook: AttachTarget["hook"]): number {
-    return [...this.#byTarget.keys()].filter((name) => this.#at(name)[0]?.hook === hook).length;
+    return [...this.#byTarget.keys()]
+      .map((key) => this.#at(key)[0])
+      .reduce((sum, first) => (first?.hook === hook ? sum + placesOf(first.link.target) : sum), 0);
   }
 
   /** What is attached to a target; links that their user disposed are forgotten. */
-  #at(name: string): readonly Attachment[] {
-    const known = this.#byTarget.get(name) ?? [];
+  #at(key: string): readonly Attachment[] {
+    const known = this.#byTarget.get(key) ?? [];
     const present = known.filter(({ link }) => !link.closed);
     if (present.length === known.length) return known;
     for (const { link } of known) if (link.closed) this.#host.scope.disown(link);
-    this.#byTarget.set(name, present);
+    this.#byTarget.set(key, present);
     return present;
   }
 
@@ -116,4 +120,8 @@ export class Attachments {
     );
     return this.#host.runtime.attach(program, { hook: "tracepoint", category: "syscalls", name: tracepoint });
   }
+}
+
+function placesOf(target: AttachTarget): number {
+  return target.hook === "uprobe" ? target.places.length : 1;
 }

@@ -15,7 +15,6 @@ import { type Link, opensProcesses, type Program, type RawMap, type SocketLink }
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
-import { KernelHooks } from "./kernel-hooks.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import { atUsersLine, type Built, buildObject, lower } from "./pipeline.ts";
 import {
@@ -28,6 +27,7 @@ import {
   TracePipe,
   traceFields,
 } from "./trace.ts";
+import { UserHooks } from "./user-hooks.ts";
 
 /** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
 export interface BpfOptions {
@@ -70,7 +70,7 @@ export interface WaitOptions {
  * The constructor compiles (or takes the object from the cache), creates the tables, and attaches every function whose
  * name or section says where. Closing detaches and frees all of it; so does the end of the process, however it ends.
  */
-export class BPF extends KernelHooks implements Disposable {
+export class BPF extends UserHooks implements Disposable {
   readonly #scope = new Scope("this BPF object");
   protected readonly host: Host;
   readonly #source: Source;
@@ -269,7 +269,8 @@ export class BPF extends KernelHooks implements Disposable {
   }
 
   #attachByName(): void {
-    for (const { name, kind, target } of this.#built.object.programs) {
+    for (const { name, kind, target, section } of this.#built.object.programs) {
+      if (kind === "uprobe") this.attachUserSection(name, section);
       if (kind === null || target === null) continue;
       const fixed =
         target.hook === "kprobe" ? { ...target, symbol: this.fix_syscall_fnname(target.symbol) } : target;
@@ -288,7 +289,8 @@ export class BPF extends KernelHooks implements Disposable {
 
   #load(built: Built, name: string, kind: ProgramKindName): Program {
     this.#scope.assertOpen();
-    const key = `${name} ${programKinds[kind].type} ${built === this.#built}`;
+    const { type, attachType } = programKinds[kind];
+    const key = `${name} ${type} ${attachType} ${built === this.#built}`;
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
     const spec = { ...this.#specOf(built, name), kind };

@@ -4,11 +4,11 @@ import type { AttachTarget } from "../programs/targets.ts";
 import type { Link } from "../runtime/types.ts";
 import type { Host } from "../runtimes.ts";
 import type { Attachments } from "./attachments.ts";
-import { BpfConstants } from "./constants.ts";
 import { checkOptions } from "./options.ts";
+import { SymbolNames } from "./symbols.ts";
 
 /** The part of `BPF` that attaches to the kernel's own code: functions, tracepoints, system calls. */
-export abstract class KernelHooks extends BpfConstants {
+export abstract class KernelHooks extends SymbolNames {
   protected abstract readonly attachments: Attachments;
   protected abstract readonly host: Host;
 

@@ -3,7 +3,7 @@ import { UsageError } from "../core/errors.ts";
 import { show } from "../core/layout.ts";
 
 /** What an option's value must be. */
-type ValueType = "string" | "number" | "strings" | "signal";
+type ValueType = "string" | "number" | "integer" | "boolean" | "strings" | "signal";
 
 /** What an option must be; with a question mark it may be left out. */
 export type OptionType = ValueType | `${ValueType}?`;
@@ -46,6 +46,11 @@ function checkValue(method: string, name: string, type: OptionType, value: unkno
 const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(value: unknown): boolean }>> = {
   string: { words: "a string", fits: (value) => typeof value === "string" },
   number: { words: "a number", fits: (value) => typeof value === "number" },
+  integer: {
+    words: "a whole number or a bigint",
+    fits: (value) => typeof value === "bigint" || Number.isInteger(value),
+  },
+  boolean: { words: "true or false", fits: (value) => typeof value === "boolean" },
   strings: {
     words: "an array of strings",
     fits: (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),

@@ -1,14 +1,21 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mapKinds } from "../../maps/kinds.ts";
 import { isAtLeast } from "../core/version.ts";
+import { programKinds } from "../programs/kinds.ts";
 import type { FeatureName, Support } from "../runtime/types.ts";
 import { withArena } from "../sys/arena.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
 import { Fd } from "../sys/fd.ts";
 import { kernelVersion } from "../sys/proc.ts";
 import { findTracefs, hasKprobeEvents } from "../sys/tracefs.ts";
-import { linkCreate, mapCreate, rawTracepointOpen } from "../uapi/bpf-attr.ts";
-import { BPF_XDP } from "../uapi/constants.ts";
+import {
+  linkCreate,
+  linkCreateUprobeMulti,
+  mapCreate,
+  progLoad,
+  rawTracepointOpen,
+} from "../uapi/bpf-attr.ts";
+import { BPF_TRACE_UPROBE_MULTI, BPF_XDP } from "../uapi/constants.ts";
 import { takesBatches } from "./maps.ts";
 
 /** How one feature is found out. */
@@ -31,6 +38,8 @@ const features: Readonly<Record<FeatureName, Feature>> = {
     since: "4.7",
     probe: () => existsSync(`${EVENT_SOURCES}/tracepoint/type`) || findTracefs() !== undefined,
   },
+  uprobe: { since: "4.17", probe: () => existsSync(`${EVENT_SOURCES}/uprobe/type`) },
+  uprobe_multi: { since: "6.6", probe: manyUprobes },
   raw_tracepoint: {
     since: "4.17",
     probe: () =>
@@ -102,6 +111,37 @@ function batches(): boolean {
   } finally {
     fd[Symbol.dispose]();
   }
+}
+
+/** The root folder is no file to probe, which only a kernel that knows these links gets to see. */
+function manyUprobes(): boolean {
+  return withArena((arena) => {
+    // r0 = 0; exit
+    const insns = Uint8Array.of(0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
+    const program = new Fd(
+      bpf("BPF_PROG_LOAD", progLoad, {
+        prog_type: programKinds.uprobe_multi.type,
+        expected_attach_type: BPF_TRACE_UPROBE_MULTI,
+        insn_cnt: insns.length / 8,
+        insns: arena.in(insns),
+        license: arena.text("GPL"),
+      }),
+      "a feature probe",
+    );
+    try {
+      return knows(() => {
+        bpf("BPF_LINK_CREATE", linkCreateUprobeMulti, {
+          prog_fd: program.number,
+          attach_type: BPF_TRACE_UPROBE_MULTI,
+          path: arena.text("/"),
+          offsets: arena.in(new Uint8Array(8)),
+          cnt: 1,
+        });
+      });
+    } finally {
+      program[Symbol.dispose]();
+    }
+  });
 }
 
 /** Links came in 5.7, those for XDP in 5.9; a kernel with patches from later ones says so in its own types. */

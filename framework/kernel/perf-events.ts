@@ -14,10 +14,12 @@ export interface PerfEventOptions {
   readonly attr: Parameters<typeof perfEventAttr.encode>[0];
   /** Every process on this CPU. Events that only run programs count on all CPUs whichever is named. */
   readonly cpu: number;
+  /** Only this process, on any CPU with `cpu` -1; all processes by default. */
+  readonly pid?: number;
 }
 
 /**
- * Opens a perf event for all processes.
+ * Opens a perf event.
  *
  * @throws SyscallError to be wrapped by the caller
  */
@@ -25,7 +27,14 @@ export function openPerfEvent(label: string, options: PerfEventOptions): Fd {
   return withArena((arena) => {
     const attr = arena.in(perfEventAttr.encode({ ...options.attr, size: perfEventAttr.size }));
     const { syscall5, numbers } = libc();
-    const fd = syscall5(numbers.perf_event_open, Number(attr), -1, options.cpu, -1, PERF_FLAG_FD_CLOEXEC);
+    const fd = syscall5(
+      numbers.perf_event_open,
+      Number(attr),
+      options.pid ?? -1,
+      options.cpu,
+      -1,
+      PERF_FLAG_FD_CLOEXEC,
+    );
     if (fd < 0) throw new SyscallError(`perf_event_open(${label})`, lastErrno());
     return new Fd(fd, label);
   });

@@ -249,6 +249,7 @@ const TRACING_KINDS: readonly ProgramKindName[] = [
   "kprobe",
   "kretprobe",
   "uprobe",
+  "uprobe_multi",
   "tracepoint",
   "perf_event",
   "raw_tracepoint",

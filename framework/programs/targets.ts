@@ -10,6 +10,18 @@ export type AttachTarget =
       /** Most instances of a return probe at one time; 0 lets the kernel choose. Needs tracefs and 4.12. */
       readonly maxActive: number;
     }
+  | {
+      readonly hook: "uprobe";
+      /** A program or library, as this process opens it. */
+      readonly path: string;
+      /** What messages call the places: a function, "malloc+0x4", "/regular expression/", or a USDT probe. */
+      readonly name: string;
+      readonly places: readonly UprobePlace[];
+      /** When the function returns, in place of when it is entered. */
+      readonly atReturn: boolean;
+      /** Only while this process runs it; -1 for all processes. */
+      readonly pid: number;
+    }
   | { readonly hook: "tracepoint"; readonly category: string; readonly name: string }
   | { readonly hook: "raw_tracepoint"; readonly name: string }
   | {
@@ -31,6 +43,16 @@ export type AttachTarget =
       readonly device: string;
     };
 
+/** One instruction of a program or library. */
+export interface UprobePlace {
+  /** Where it is in the file. */
+  readonly offset: number;
+  /** Where in the file a 16-bit counter is that the kernel raises while the probe is there; 0 for none. Since Linux 4.20. */
+  readonly refCounter: number;
+  /** What `bpf_get_attach_cookie` gives there; 0 by itself. Since Linux 5.15. */
+  readonly cookie: bigint;
+}
+
 export type Hook = AttachTarget["hook"];
 
 /** A target as messages name it: "kprobe do_sys_open+0x8", "tracepoint sched:sched_switch". */
@@ -39,6 +61,10 @@ export function describeTarget(target: AttachTarget): string {
     case "kprobe": {
       const offset = target.offset === 0 ? "" : `+0x${target.offset.toString(16)}`;
       return `${target.atReturn ? "kretprobe" : "kprobe"} ${target.symbol}${offset}`;
+    }
+    case "uprobe": {
+      const process = target.pid < 0 ? "" : ` of process ${target.pid}`;
+      return `${target.atReturn ? "uretprobe" : "uprobe"} ${target.path}:${target.name}${process}`;
     }
     case "tracepoint":
       return `tracepoint ${target.category}:${target.name}`;
@@ -51,4 +77,11 @@ export function describeTarget(target: AttachTarget): string {
     case "socket_filter":
       return target.device === "" ? "a raw socket on all devices" : `a raw socket on ${target.device}`;
   }
+}
+
+/** The same for targets that are the same place, however they were named. */
+export function targetKey(target: AttachTarget): string {
+  if (target.hook !== "uprobe") return describeTarget(target);
+  const { path, atReturn, pid, places } = target;
+  return JSON.stringify([path, atReturn, pid, places.map(({ offset }) => offset)]);
 }

@@ -8,7 +8,15 @@ export type Support =
   | { readonly state: "unknown"; readonly cause: Error };
 
 /** What a runtime can be asked about. */
-export type FeatureName = "kprobe" | "tracepoint" | "raw_tracepoint" | "ringbuf" | "batch" | "xdp_link";
+export type FeatureName =
+  | "kprobe"
+  | "uprobe"
+  | "uprobe_multi"
+  | "tracepoint"
+  | "raw_tracepoint"
+  | "ringbuf"
+  | "batch"
+  | "xdp_link";
 
 /**
  * A map as bytes. Keys and values have exactly the sizes in `spec`; per-CPU values are one slot per possible CPU, each

@@ -85,6 +85,26 @@ export function kernelFunctions(): readonly string[] {
   return names;
 }
 
+/** One line of kallsyms. */
+export interface KernelSymbol {
+  /** 16 hexadecimal digits; all zero for users who may not see addresses. */
+  readonly address: string;
+  /** A letter as nm has it: "t" and "T" for functions, "d" and "D" for data. */
+  readonly type: string;
+  readonly name: string;
+  /** The kernel module it is in; undefined for the kernel itself. */
+  readonly module: string | undefined;
+}
+
+/** All symbols of the kernel and its modules, in the order of kallsyms. */
+export function* kernelSymbols(): Generator<KernelSymbol> {
+  for (const text of linesInChunks(KALLSYMS)) {
+    for (const match of text.matchAll(/^([0-9a-f]+) (\w) ([^\t\n]+)(?:\t\[(\S+)\])?$/gm)) {
+      yield { address: match[1]!, type: match[2]!, name: match[3]!, module: match[4] };
+    }
+  }
+}
+
 /** A text file in pieces of whole lines: kallsyms can have tens of megabytes. */
 function* linesInChunks(path: string): Generator<string> {
   const file = openSync(path, "r");

@@ -100,6 +100,33 @@ export const btfLoad = struct("bpf_attr.btf_load", {
   btf_log_level: u32,
 });
 
+/** BPF_LINK_CREATE for a perf event, whose descriptor is `target`. Since Linux 5.15. */
+export const linkCreatePerfEvent = struct("bpf_attr.link_create.perf_event", {
+  prog_fd: i32,
+  target: u32,
+  attach_type: u32,
+  flags: u32,
+  bpf_cookie: u64,
+});
+
+/**
+ * BPF_LINK_CREATE for many places of one file. `offsets`, `ref_ctr_offsets` and `cookies` point to `cnt` 64-bit numbers
+ * each. Since Linux 6.6.
+ */
+export const linkCreateUprobeMulti = struct("bpf_attr.link_create.uprobe_multi", {
+  prog_fd: i32,
+  target: u32,
+  attach_type: u32,
+  link_flags: u32,
+  path: u64,
+  offsets: u64,
+  ref_ctr_offsets: u64,
+  cookies: u64,
+  cnt: u32,
+  flags: u32,
+  pid: u32,
+});
+
 /** BPF_LINK_CREATE. `target` is a descriptor or, for XDP, an interface index. */
 export const linkCreate = struct("bpf_attr.link_create", {
   prog_fd: i32,

@@ -59,6 +59,11 @@ export const BPF_NAME_MAX = 15;
 
 /** `enum bpf_attach_type`. */
 export const BPF_XDP = 37;
+export const BPF_PERF_EVENT = 41;
+export const BPF_TRACE_UPROBE_MULTI = 48;
+
+/** `flags` of a uprobe_multi link: run the program when the functions return. */
+export const BPF_F_UPROBE_MULTI_RETURN = 1;
 
 /** Bit in the length word of a ring buffer record: not to be read. */
 export const BPF_RINGBUF_DISCARD_BIT = 0x40000000;

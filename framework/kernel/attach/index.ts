@@ -6,6 +6,7 @@ import { attachKprobe } from "./kprobe.ts";
 import { attachRawTracepoint } from "./raw-tracepoint.ts";
 import { attachSocketFilter } from "./socket.ts";
 import { attachTracepoint } from "./tracepoint.ts";
+import { attachUprobe } from "./uprobe.ts";
 import { attachXdp } from "./xdp.ts";
 
 /** Attaches to one kind of hook. */
@@ -17,6 +18,7 @@ export type Attacher<H extends Hook> = (
 const attachers: { readonly [H in Hook]: Attacher<H> } = {
   btf: attachBtf,
   kprobe: attachKprobe,
+  uprobe: attachUprobe,
   tracepoint: attachTracepoint,
   raw_tracepoint: attachRawTracepoint,
   xdp: attachXdp,

@@ -15,6 +15,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   "framework/compile": ["framework/core", "framework/isa", "framework/object"],
   "framework/runtime": ["framework/object", "framework/programs", "maps/kinds.ts"],
   "framework/sys": ["framework/core", "framework/uapi"],
+  "framework/symbols": ["framework/core", "framework/object", "framework/sys"],
   "maps/codecs": ["framework/core", "framework/object"],
   "framework/kernel": [
     "framework/core",
@@ -53,6 +54,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/programs",
     "framework/runtime",
     "framework/runtimes.ts",
+    "framework/symbols",
     "maps/index.ts",
     "maps/kinds.ts",
     "maps/tables",
@@ -63,6 +65,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/core",
     "framework/runtime",
     "framework/runtimes.ts",
+    "framework/symbols",
     "maps/index.ts",
     "maps/tables",
   ],

@@ -16,6 +16,8 @@ test("layouts have the sizes that the kernel's structs have up to the last field
     getInfo: 16,
     rawTracepointOpen: 16,
     btfLoad: 32,
+    linkCreatePerfEvent: 24,
+    linkCreateUprobeMulti: 64,
     linkCreate: 16,
   });
 });

