@@ -23,6 +23,7 @@ export {
 export type { Variable } from "../maps/tables/variable.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
 export { DEBUG_PREPROCESSOR } from "./bcc/constants.ts";
+export { BpfIterator } from "./bcc/iterator.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
 export {

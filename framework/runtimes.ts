@@ -1,9 +1,12 @@
 import type { CompileEnvironment } from "./compile/environment.ts";
 import { PermissionError, UnsupportedError, UsageError } from "./core/errors.ts";
 import { notify } from "./core/notify.ts";
+import { attachable } from "./kernel/attachable.ts";
 import { kernelEnvironment, syscallPrefix } from "./kernel/environment.ts";
 import { KernelRuntime } from "./kernel/kernel-runtime.ts";
 import type { Runtime } from "./runtime/types.ts";
+
+export { attachable };
 
 /** Which runtime a user asks for. "auto" takes the kernel when this process may use it. */
 export type RuntimeChoice = "auto" | "kernel" | "machine";

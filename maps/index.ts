@@ -12,6 +12,8 @@ export type { IterableStream, IterateOptions } from "./streams/iterate.ts";
 export { iterate } from "./streams/iterate.ts";
 export { traceLines } from "./streams/lines.ts";
 export { select } from "./streams/select.ts";
+export type { Watched } from "./streams/snapshots.ts";
+export { walkSnapshots, walkStream } from "./streams/walks.ts";
 export type { PollOptions } from "./tables/buffers.ts";
 export { BufferGroup } from "./tables/buffers.ts";
 export type { EventBuffers, PerfBufferOptions, PerfCallback, RingCallback } from "./tables/events.ts";

@@ -4,7 +4,9 @@ import type { Scope } from "../core/scope.ts";
 import type { ProgramKindName } from "../programs/kinds.ts";
 import { syscallOf } from "../programs/syscalls.ts";
 import { type AttachTarget, describeTarget, targetKey } from "../programs/targets.ts";
-import type { Link, Program, Runtime } from "../runtime/types.ts";
+import type { Link, Program, RawMap, Runtime } from "../runtime/types.ts";
+import { linkAll } from "./link-group.ts";
+import { assertProbesAllowed, countProbe } from "./probe-quota.ts";
 
 /** What attaching needs of the BPF object. */
 export interface AttachHost {
@@ -17,10 +19,13 @@ export interface AttachHost {
   hasTracepoint(category: string, name: string): boolean;
 }
 
+/** Kernel functions to attach to together. */
+export type ManyFunctions = Extract<AttachTarget, { hook: "kprobe_multi" }>;
+
 interface Attachment {
   readonly functionName: string;
-  /** What the user asked for; the link's own target may be a system call's tracepoint in its place. */
-  readonly hook: AttachTarget["hook"];
+  /** What the user asked for; the link's own may be a system call's tracepoint in its place. */
+  readonly target: AttachTarget;
   readonly link: Link;
 }
 
@@ -38,18 +43,59 @@ export class Attachments {
    *
    * A probe of a system call's function becomes the call's tracepoint where the kernel has no kprobes.
    *
+   * @param map the map that an iterator walks over
    * @throws AttachError when the function is attached there already
    */
-  attach(functionName: string, kind: ProgramKindName, target: AttachTarget): Link {
+  attach(functionName: string, kind: ProgramKindName, target: AttachTarget, map?: RawMap): Link {
     this.#host.scope.assertOpen();
     const key = targetKey(target);
     const present = this.#at(key);
     if (present.some((attachment) => attachment.functionName === functionName)) {
       throw new AttachError(`"${functionName}" is attached to ${describeTarget(target)} already`);
     }
-    const link = this.#host.scope.own(this.#link(functionName, kind, target));
-    this.#byTarget.set(key, [...present, { functionName, hook: target.hook, link }]);
+    const link = this.#host.scope.own(this.#link(functionName, kind, target, map));
+    this.#byTarget.set(key, [...present, { functionName, target, link }]);
     return link;
+  }
+
+  /**
+   * Attaches a function to many kernel functions, to all or to none: through one link where the kernel has it (5.18),
+   * else one by one.
+   *
+   * @throws AttachError for no function at all, and when the probes exceed the limit
+   */
+  attachMany(functionName: string, target: ManyFunctions): Link {
+    const { symbols, atReturn } = target;
+    if (symbols.length === 0) {
+      throw new AttachError(
+        `cannot attach "${functionName}" to ${describeTarget(target)}: no kernel function matches`,
+        {
+          hint: "functions that the compiler inlined everywhere are not there to match",
+        },
+      );
+    }
+    const { runtime } = this.#host;
+    if (runtime.supports("kprobe_multi").state === "yes") {
+      return this.attach(functionName, atReturn ? "kretprobe_multi" : "kprobe_multi", target);
+    }
+    assertProbesAllowed(symbols.length);
+    const kind = atReturn ? "kretprobe" : "kprobe";
+    const one = { hook: "kprobe", offset: 0, atReturn, maxActive: 0 } as const;
+    return linkAll(
+      target,
+      symbols.map((symbol) => () => this.attach(functionName, kind, { ...one, symbol })),
+    );
+  }
+
+  /** Detaches a function, or all, from what `attachMany` attached it to. @throws AttachError as `detach` does */
+  detachMany(target: ManyFunctions, functionName?: string): void {
+    const one = { hook: "kprobe", offset: 0, atReturn: target.atReturn, maxActive: 0 } as const;
+    const single = target.symbols
+      .map((symbol) => ({ ...one, symbol }))
+      .filter((candidate) => this.#at(targetKey(candidate)).length > 0);
+    if (single.length === 0 || this.#at(targetKey(target)).length > 0)
+      return this.detach(target, functionName);
+    for (const candidate of single) this.detach(candidate, functionName);
   }
 
   /**
@@ -68,6 +114,7 @@ export class Attachments {
       const what = functionName === undefined ? "nothing" : `"${functionName}"`;
       throw new AttachError(
         `${what} is ${functionName === undefined ? "" : "not "}attached to ${describeTarget(target)}`,
+        { hint: this.#hintFor(target) },
       );
     }
     this.#byTarget.set(
@@ -82,9 +129,23 @@ export class Attachments {
 
   /** How many places of a hook have something attached. */
   count(hook: AttachTarget["hook"]): number {
-    return [...this.#byTarget.keys()]
-      .map((key) => this.#at(key)[0])
-      .reduce((sum, first) => (first?.hook === hook ? sum + placesOf(first.link.target) : sum), 0);
+    return new Set(this.targets().flatMap((target) => placesOf(target, hook))).size;
+  }
+
+  /** What has something attached now. */
+  targets(): readonly AttachTarget[] {
+    return [...this.#byTarget.keys()].flatMap((name) => this.#at(name)[0]?.target ?? []);
+  }
+
+  /** A function that is traced together with others cannot be left alone. */
+  #hintFor(target: AttachTarget): string | undefined {
+    if (target.hook !== "kprobe") return undefined;
+    const group = this.targets().find(
+      (other) => other.hook === "kprobe_multi" && other.symbols.includes(target.symbol),
+    );
+    return group?.hook === "kprobe_multi"
+      ? `it is one of many that were attached together: detach them with event_re ${JSON.stringify(group.pattern)}`
+      : undefined;
   }
 
   /** What is attached to a target; links that their user disposed are forgotten. */
@@ -97,12 +158,21 @@ export class Attachments {
     return present;
   }
 
-  #link(functionName: string, kind: ProgramKindName, target: AttachTarget): Link {
+  #link(functionName: string, kind: ProgramKindName, target: AttachTarget, map?: RawMap): Link {
     const { runtime } = this.#host;
-    if (target.hook === "kprobe" && runtime.supports("kprobe").state === "no") {
-      return this.#attachToSyscall(functionName, target);
+    if (target.hook === "kprobe") {
+      assertProbesAllowed(1);
+      return countProbe(
+        runtime.supports("kprobe").state === "no"
+          ? this.#attachToSyscall(functionName, target)
+          : runtime.attach(this.#host.load(functionName, kind), target),
+      );
     }
-    return runtime.attach(this.#host.load(functionName, kind), target);
+    if (target.hook === "uprobe") {
+      assertProbesAllowed(kind === "uprobe_multi" ? 1 : target.places.length);
+      return countProbe(runtime.attach(this.#host.load(functionName, kind), target));
+    }
+    return runtime.attach(this.#host.load(functionName, kind), target, map);
   }
 
   #attachToSyscall(functionName: string, target: AttachTarget & { readonly hook: "kprobe" }): Link {
@@ -122,6 +192,12 @@ export class Attachments {
   }
 }
 
-function placesOf(target: AttachTarget): number {
-  return target.hook === "uprobe" ? target.places.length : 1;
+/** The places of a hook that a target is or holds. */
+function placesOf(target: AttachTarget, hook: AttachTarget["hook"]): readonly string[] {
+  if (target.hook === "kprobe_multi" && hook === "kprobe") {
+    return target.symbols.map((symbol) => `${target.atReturn ? "kretprobe" : "kprobe"} ${symbol}`);
+  }
+  if (target.hook !== hook) return [];
+  const key = targetKey(target);
+  return target.hook === "uprobe" ? target.places.map(({ offset }) => `${key} ${offset}`) : [key];
 }

@@ -7,10 +7,10 @@ import { dropCounterOf } from "../../rewriter/index.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
 import { gatherFiles, type Source } from "../compile/preprocess.ts";
 import { didYouMean, nearestNames } from "../core/diagnostics.ts";
-import { UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
+import { AttachError, type BpfError, UnsupportedError, UsageError, VerifierError } from "../core/errors.ts";
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
-import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
+import { isOptionalSection, type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import { type Link, opensProcesses, type Program, type RawMap, type SocketLink } from "../runtime/types.ts";
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
@@ -39,6 +39,10 @@ export interface BpfOptions {
   /** DEBUG_PREPROCESSOR prints the lowered C to stderr; BCC's other flags have no meaning here. */
   readonly debug?: number;
   readonly runtime?: RuntimeChoice;
+  /** Which functions attach by themselves: all whose name or section says where (true), none, or those named. */
+  readonly autoAttach?: boolean | readonly string[];
+  /** Functions whose target this kernel may lack: they stay unattached then, and `unattached` says why. */
+  readonly optional?: readonly string[];
 }
 
 const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
@@ -47,6 +51,8 @@ const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   cflags: "strings?",
   debug: "number?",
   runtime: "string?",
+  autoAttach: "booleanOrStrings?",
+  optional: "strings?",
 };
 
 /** A loaded function: what `load_func` gives and prog arrays take. */
@@ -71,7 +77,7 @@ export interface WaitOptions {
  * name or section says where. Closing detaches and frees all of it; so does the end of the process, however it ends.
  */
 export class BPF extends UserHooks implements Disposable {
-  readonly #scope = new Scope("this BPF object");
+  protected readonly scope = new Scope("this BPF object");
   protected readonly host: Host;
   readonly #source: Source;
   readonly #built: Built;
@@ -79,9 +85,10 @@ export class BPF extends UserHooks implements Disposable {
   readonly #maps = new Map<string, RawMap>();
   readonly #tables = new Map<string, AnyTable>();
   readonly #programs = new Map<string, Program>();
+  readonly #unattached = new Map<string, BpfError>();
   protected readonly attachments: Attachments;
-  readonly #perfBuffers = this.#scope.own(new BufferGroup("perf buffers"));
-  readonly #ringBuffers = this.#scope.own(new BufferGroup("ring buffers"));
+  readonly #perfBuffers = this.scope.own(new BufferGroup("perf buffers"));
+  readonly #ringBuffers = this.scope.own(new BufferGroup("ring buffers"));
   readonly #trace: TracePipe;
 
   /**
@@ -94,31 +101,36 @@ export class BPF extends UserHooks implements Disposable {
     this.#source = sourceOf(options);
     try {
       this.host = openHost(options.runtime);
-      this.#scope.own(this.host.runtime);
+      this.scope.own(this.host.runtime);
       const closing = new AbortController();
-      this.#scope.defer(() => closing.abort());
+      this.scope.defer(() => closing.abort());
       const openLines = () =>
         traceLines(() => countedSource(this.host.runtime.openTrace()), { signal: closing.signal });
-      this.#trace = this.#scope.own(new TracePipe(openLines));
+      this.#trace = this.scope.own(new TracePipe(openLines));
       if (options.debug !== undefined) printLowered(options.debug, this.#source, this.host.environment);
       this.#built = buildObject(this.#source, this.host.environment, { syscallTracepoint: false });
       for (const spec of this.#built.object.maps) {
-        this.#maps.set(spec.name, this.#scope.own(this.host.runtime.createMap(spec)));
+        this.#maps.set(spec.name, this.scope.own(this.host.runtime.createMap(spec)));
       }
       this.attachments = new Attachments({
         runtime: this.host.runtime,
-        scope: this.#scope,
+        scope: this.scope,
         load: (name, kind) => this.#load(this.#built, name, kind),
         loadForSyscall: (name) => this.#loadForSyscall(name),
         hasTracepoint: (category, name) =>
           this.host.environment.tracepointFormat(category, name) !== undefined,
       });
       if (this.#built.facts.prints) discardStaleLines(() => this.host.runtime.openTrace());
-      this.#attachByName();
+      this.#attachAll(options);
     } catch (error) {
-      this.#scope[Symbol.dispose]();
+      this.scope[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** The optional functions that did not attach, and why. */
+  get unattached(): ReadonlyMap<string, BpfError> {
+    return this.#unattached;
   }
 
   /** Which runtime the object lives in. */
@@ -165,7 +177,7 @@ export class BPF extends UserHooks implements Disposable {
    * @throws UsageError for a name the source does not declare
    */
   get_table<K = unknown, V = unknown>(name: string): AnyTable<K, V> {
-    this.#scope.assertOpen();
+    this.scope.assertOpen();
     let table = this.#tables.get(name);
     if (table === undefined) {
       table = this.#openTable(name);
@@ -185,7 +197,7 @@ export class BPF extends UserHooks implements Disposable {
    * @throws UsageError for a name that no data section has
    */
   variable<T = unknown>(name: string): Variable<T> {
-    this.#scope.assertOpen();
+    this.scope.assertOpen();
     const found = findVariable(name, this.#maps.values());
     if (found !== undefined) return found as Variable<T>;
     const names = [...this.#maps.values()].flatMap((raw) =>
@@ -256,7 +268,7 @@ export class BPF extends UserHooks implements Disposable {
 
   /** Detaches every program, ends streams, and frees tables and programs. A second call does nothing. */
   close(): void {
-    this.#scope[Symbol.dispose]();
+    this.scope[Symbol.dispose]();
   }
 
   /** BCC's name for `close`. */
@@ -268,17 +280,36 @@ export class BPF extends UserHooks implements Disposable {
     this.close();
   }
 
-  #attachByName(): void {
-    for (const { name, kind, target, section } of this.#built.object.programs) {
-      if (kind === "uprobe") this.attachUserSection(name, section);
-      if (kind === null || target === null) continue;
-      const fixed =
-        target.hook === "kprobe" ? { ...target, symbol: this.fix_syscall_fnname(target.symbol) } : target;
-      this.attachments.attach(name, kind, fixed);
+  /** @throws UsageError for a name in the options that no function has */
+  #attachAll({ autoAttach = true, optional = [] }: BpfOptions): void {
+    const wanted = typeof autoAttach === "boolean" ? undefined : autoAttach;
+    for (const name of [...(wanted ?? []), ...optional]) this.specOf(name);
+    if (autoAttach === false) return;
+    for (const spec of this.#built.object.programs) {
+      if (wanted === undefined ? isOptionalSection(spec.section) : !wanted.includes(spec.name)) continue;
+      try {
+        if (spec.kind === "uprobe") this.attachUserSection(spec.name, spec.section);
+        else this.attachByName(spec);
+      } catch (error) {
+        if (!optional.includes(spec.name) || !isMissing(error)) throw error;
+        this.#unattached.set(spec.name, error);
+      }
     }
   }
 
-  #specOf(built: Built, name: string): ProgramSpec {
+  protected hasFunction(name: string): boolean {
+    return this.#built.object.programs.some((candidate) => candidate.name === name);
+  }
+
+  protected rawMap(name: string): RawMap {
+    const raw = this.#maps.get(name);
+    if (raw !== undefined) return raw;
+    throw new UsageError(`the source declares no table "${name}"`, {
+      hint: didYouMean(nearestNames(name, this.tableNames)) ?? `tables are ${this.tableNames.join(", ")}`,
+    });
+  }
+
+  protected specOf(name: string, built: Built = this.#built): ProgramSpec {
     const spec = built.object.programs.find((candidate) => candidate.name === name);
     if (spec !== undefined) return spec;
     const names = built.object.programs.map((candidate) => candidate.name);
@@ -288,14 +319,14 @@ export class BPF extends UserHooks implements Disposable {
   }
 
   #load(built: Built, name: string, kind: ProgramKindName): Program {
-    this.#scope.assertOpen();
+    this.scope.assertOpen();
     const { type, attachType } = programKinds[kind];
     const key = `${name} ${type} ${attachType} ${built === this.#built}`;
     const known = this.#programs.get(key);
     if (known !== undefined) return known;
-    const spec = { ...this.#specOf(built, name), kind };
+    const spec = { ...this.specOf(name, built), kind };
     try {
-      const program = this.#scope.own(this.host.runtime.loadProgram(spec, this.#maps));
+      const program = this.scope.own(this.host.runtime.loadProgram(spec, this.#maps));
       this.#programs.set(key, program);
       return program;
     } catch (error) {
@@ -305,7 +336,7 @@ export class BPF extends UserHooks implements Disposable {
 
   /** A program that reads no registers serves as it is; others are compiled for the tracepoint's record. */
   #loadForSyscall(name: string): Program {
-    this.#specOf(this.#built, name);
+    this.specOf(name);
     const { readsRegisters, ownRegisters } = this.#built.facts;
     if (ownRegisters.includes(name)) {
       throw new UnsupportedError(
@@ -334,15 +365,10 @@ export class BPF extends UserHooks implements Disposable {
   }
 
   #openTable(name: string): AnyTable {
-    const raw = this.#maps.get(name);
-    if (raw === undefined) {
-      throw new UsageError(`the source declares no table "${name}"`, {
-        hint: didYouMean(nearestNames(name, this.tableNames)) ?? `tables are ${this.tableNames.join(", ")}`,
-      });
-    }
+    const raw = this.rawMap(name);
     const { runtime } = this.host;
     return openTable(raw, {
-      scope: this.#scope,
+      scope: this.scope,
       cpuCount: runtime.cpuCount,
       openEvents: (options) => runtime.openEvents(raw, options),
       drops: this.#dropsOf(name),
@@ -367,6 +393,11 @@ function assertLoadedAs(method: string, { name, program }: BpfFunction, kind: Pr
   throw new UsageError(`${method}: "${name}" is loaded as a ${own} program`, {
     hint: `load it as one that fits: load_func(${JSON.stringify(name)}, BPF.${kind.toUpperCase()})`,
   });
+}
+
+/** Whether an attachment failed because of what the kernel lacks: neither the source's fault nor a privilege's. */
+function isMissing(error: unknown): error is BpfError {
+  return error instanceof AttachError || error instanceof UnsupportedError;
 }
 
 async function poll(method: string, group: BufferGroup, timeout: number | WaitOptions): Promise<number> {

@@ -3,7 +3,7 @@ import { UsageError } from "../core/errors.ts";
 import { show } from "../core/layout.ts";
 
 /** What an option's value must be. */
-type ValueType = "string" | "number" | "integer" | "boolean" | "strings" | "signal";
+type ValueType = "string" | "number" | "integer" | "boolean" | "strings" | "booleanOrStrings" | "signal";
 
 /** What an option must be; with a question mark it may be left out. */
 export type OptionType = ValueType | `${ValueType}?`;
@@ -51,9 +51,14 @@ const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(valu
     fits: (value) => typeof value === "bigint" || Number.isInteger(value),
   },
   boolean: { words: "true or false", fits: (value) => typeof value === "boolean" },
-  strings: {
-    words: "an array of strings",
-    fits: (value) => Array.isArray(value) && value.every((item) => typeof item === "string"),
+  strings: { words: "an array of strings", fits: isStrings },
+  booleanOrStrings: {
+    words: "true, false or an array of strings",
+    fits: (value) => typeof value === "boolean" || isStrings(value),
   },
   signal: { words: "an AbortSignal", fits: (value) => value instanceof AbortSignal },
 };
+
+function isStrings(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === "string");
+}

@@ -30,6 +30,7 @@ import {
 } from "../core/errors.ts";
 import type { ObjectSpec } from "../object/object-spec.ts";
 import { readObject } from "../object/read-object.ts";
+import { placeTracepoint } from "../programs/targets.ts";
 
 /** What the rewriter found in a source, as far as it is needed after compiling. Kept in the cache beside the object. */
 export interface SourceFacts {
@@ -151,9 +152,11 @@ function compile(
   environment: CompileEnvironment,
   options: BuildOptions,
 ): Uint8Array {
-  const structs = lowered.tracepoints.map(({ category, name }) =>
-    tracepointStruct(`tracepoint__${category}__${name}`, environment.tracepointFormat(category, name) ?? ""),
-  );
+  const structs = lowered.tracepoints.map((use) => {
+    const { category, name } = placeTracepoint(use, hasTracepoint(environment));
+    const format = environment.tracepointFormat(category, name) ?? "";
+    return tracepointStruct(`tracepoint__${category}__${name}`, format);
+  });
   const request = {
     ...lowered.mentions,
     tags: new Set([...lowered.mentions.tags].filter((tag) => !tag.startsWith("tracepoint__"))),
@@ -193,12 +196,18 @@ function atEnd(source: Source, findings: readonly SourceDiagnostic[]): readonly 
   return [...own, ...missing.map((finding) => ({ ...finding, ...end }))];
 }
 
+function hasTracepoint(environment: CompileEnvironment): (category: string, name: string) => boolean {
+  return (category, name) => environment.tracepointFormat(category, name) !== undefined;
+}
+
 function missingTracepoints(
   result: RewriteResult,
   environment: CompileEnvironment,
 ): readonly SourceDiagnostic[] {
-  return result.tracepoints.flatMap(({ category, name, position }) => {
-    if (environment.tracepointFormat(category, name) !== undefined) return [];
+  const exists = hasTracepoint(environment);
+  return result.tracepoints.flatMap((use) => {
+    const { category, name, position } = placeTracepoint(use, exists);
+    if (exists(category, name)) return [];
     const names = environment.tracepointNames(category);
     const near = nearestNames(name, names);
     const categories = nearestNames(category, names);

@@ -1,21 +1,23 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mapKinds } from "../../maps/kinds.ts";
-import { isAtLeast } from "../core/version.ts";
+import { isAtLeast, versionCode } from "../core/version.ts";
 import { programKinds } from "../programs/kinds.ts";
 import type { FeatureName, Support } from "../runtime/types.ts";
-import { withArena } from "../sys/arena.ts";
+import { type Arena, withArena } from "../sys/arena.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
 import { Fd } from "../sys/fd.ts";
 import { kernelVersion } from "../sys/proc.ts";
 import { findTracefs, hasKprobeEvents } from "../sys/tracefs.ts";
 import {
   linkCreate,
+  linkCreateKprobeMulti,
   linkCreateUprobeMulti,
   mapCreate,
   progLoad,
   rawTracepointOpen,
 } from "../uapi/bpf-attr.ts";
-import { BPF_TRACE_UPROBE_MULTI, BPF_XDP } from "../uapi/constants.ts";
+import { BPF_TRACE_KPROBE_MULTI, BPF_TRACE_UPROBE_MULTI, BPF_XDP } from "../uapi/constants.ts";
+import { kernelBtf } from "./environment.ts";
 import { takesBatches } from "./maps.ts";
 
 /** How one feature is found out. */
@@ -34,6 +36,7 @@ const NO_FD = -1;
 
 const features: Readonly<Record<FeatureName, Feature>> = {
   kprobe: { since: "4.1", probe: () => existsSync(`${EVENT_SOURCES}/kprobe/type`) || hasKprobeEvents() },
+  kprobe_multi: { since: programKinds.kprobe_multi.since, probe: kprobeMulti },
   tracepoint: {
     since: "4.7",
     probe: () => existsSync(`${EVENT_SOURCES}/tracepoint/type`) || findTracefs() !== undefined,
@@ -52,6 +55,12 @@ const features: Readonly<Record<FeatureName, Feature>> = {
         ),
       ),
   },
+  fentry: { since: programKinds.fentry.since, probe: () => runsOnTypes("fentry", "bpf_fentry_test1") },
+  fmod_ret: {
+    since: programKinds.fmod_ret.since,
+    probe: () => runsOnTypes("fmod_ret", "bpf_modify_return_test"),
+  },
+  lsm: { since: programKinds.lsm.since, probe: () => isActiveLsm() && runsOnTypes("lsm", "bpf_lsm_bpf") },
   ringbuf: {
     since: mapKinds.ringbuf.since,
     probe: () => creates({ map_type: mapKinds.ringbuf.type, max_entries: 65536 }),
@@ -116,31 +125,17 @@ function batches(): boolean {
 /** The root folder is no file to probe, which only a kernel that knows these links gets to see. */
 function manyUprobes(): boolean {
   return withArena((arena) => {
-    // r0 = 0; exit
-    const insns = Uint8Array.of(0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
-    const program = new Fd(
-      bpf("BPF_PROG_LOAD", progLoad, {
-        prog_type: programKinds.uprobe_multi.type,
-        expected_attach_type: BPF_TRACE_UPROBE_MULTI,
-        insn_cnt: insns.length / 8,
-        insns: arena.in(insns),
-        license: arena.text("GPL"),
-      }),
-      "a feature probe",
-    );
-    try {
-      return knows(() => {
-        bpf("BPF_LINK_CREATE", linkCreateUprobeMulti, {
-          prog_fd: program.number,
-          attach_type: BPF_TRACE_UPROBE_MULTI,
-          path: arena.text("/"),
-          offsets: arena.in(new Uint8Array(8)),
-          cnt: 1,
-        });
+    const { type: prog_type } = programKinds.uprobe_multi;
+    using program = loadNothing({ prog_type, expected_attach_type: BPF_TRACE_UPROBE_MULTI }, arena);
+    return knows(() => {
+      bpf("BPF_LINK_CREATE", linkCreateUprobeMulti, {
+        prog_fd: program.number,
+        attach_type: BPF_TRACE_UPROBE_MULTI,
+        path: arena.text("/"),
+        offsets: arena.in(new Uint8Array(8)),
+        cnt: 1,
       });
-    } finally {
-      program[Symbol.dispose]();
-    }
+    });
   });
 }
 
@@ -152,4 +147,66 @@ function xdpLinks(): boolean {
   if (!links || isAtLeast(kernelVersion(), "5.9")) return links;
   const types = "/sys/kernel/btf/vmlinux";
   return existsSync(types) && readFileSync(types).includes("\0BPF_XDP\0");
+}
+
+/** `r0 = 0; exit`. */
+const NOTHING = Uint8Array.of(0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0);
+
+/** Loads a program that does nothing; `values` are those of its kind. */
+function loadNothing(values: Parameters<typeof progLoad.encode>[0], arena: Arena): Fd {
+  const number = bpf("BPF_PROG_LOAD", progLoad, {
+    ...values,
+    insn_cnt: NOTHING.length / 8,
+    insns: arena.in(NOTHING),
+    license: arena.text("GPL"),
+    kern_version: versionCode(kernelVersion()),
+  });
+  return new Fd(number, "a feature probe");
+}
+
+/** Whether a program can be attached to one of the functions that the kernel has for its own tests. */
+function runsOnTypes(kind: "fentry" | "fmod_ret" | "lsm", name: string): boolean {
+  const id = kernelBtf()?.find(name, "func") ?? 0;
+  if (id === 0) return false;
+  const { type: prog_type, attachType: expected_attach_type } = programKinds[kind];
+  return withArena((arena) => {
+    try {
+      using program = loadNothing({ prog_type, expected_attach_type, attach_btf_id: id }, arena);
+      const link = bpf("BPF_RAW_TRACEPOINT_OPEN", rawTracepointOpen, { prog_fd: program.number });
+      new Fd(link, "a feature probe")[Symbol.dispose]();
+      return true;
+    } catch (error) {
+      const errno = errnoOf(error);
+      // ENOTSUPP: this machine has no trampolines.
+      if (errno === "EINVAL" || errno === "ENOTSUPP" || errno === "EOPNOTSUPP") return false;
+      throw error;
+    }
+  });
+}
+
+/** A program for a security hook attaches without it, and then never runs. */
+function isActiveLsm(): boolean {
+  return readFileSync("/sys/kernel/security/lsm", "latin1").trim().split(",").includes("bpf");
+}
+
+/** A function that no kernel has. */
+const NO_FUNCTION = "rxbpf_no_such_function";
+
+/** A kernel that knows the link looks for the function, and does not find it; one built without says so at once. */
+function kprobeMulti(): boolean {
+  return withArena((arena) => {
+    const { type: prog_type } = programKinds.kprobe_multi;
+    using program = loadNothing({ prog_type, expected_attach_type: BPF_TRACE_KPROBE_MULTI }, arena);
+    const syms = new BigUint64Array([arena.text(NO_FUNCTION)]);
+    try {
+      const link = { prog_fd: program.number, attach_type: BPF_TRACE_KPROBE_MULTI, cnt: 1 };
+      bpf("BPF_LINK_CREATE", linkCreateKprobeMulti, { ...link, syms: arena.in(new Uint8Array(syms.buffer)) });
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "EINVAL" || errno === "EOPNOTSUPP" || errno === "ENOTSUPP") return false;
+      if (errno === "ENOENT" || errno === "ESRCH") return true;
+      throw error;
+    }
+    throw new Error(`the kernel attached a program to ${NO_FUNCTION}`);
+  });
 }

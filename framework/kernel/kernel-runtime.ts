@@ -78,9 +78,9 @@ export class KernelRuntime implements ProcessRuntime {
     return loadProgram(spec, maps, this.#types);
   }
 
-  attach(program: Program, target: AttachTarget): Link {
+  attach(program: Program, target: AttachTarget, map?: RawMap): Link {
     this.#scope.assertOpen();
-    return attach(kernelProgram(program), target);
+    return attach(kernelProgram(program), target, map);
   }
 
   testRun(program: Program, input: Uint8Array): TestResult {

@@ -2,7 +2,7 @@ import { type BpfError, SyscallError, UnsupportedError, UsageError, VerifierErro
 import { i32, viewOf } from "../core/layout.ts";
 import { isAtLeast, versionCode } from "../core/version.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
-import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
+import { isSleepableSection, type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { Program, RawMap } from "../runtime/types.ts";
 import { type Arena, withArena } from "../sys/arena.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
@@ -10,9 +10,9 @@ import { Fd } from "../sys/fd.ts";
 import { kernelRelease, kernelVersion, raiseMemoryLock } from "../sys/proc.ts";
 import { getInfo, progLoad } from "../uapi/bpf-attr.ts";
 import { bpfProgInfo } from "../uapi/bpf-info.ts";
-import { BPF_LD_IMM64, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE } from "../uapi/constants.ts";
+import { BPF_F_SLEEPABLE, BPF_LD_IMM64, BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE } from "../uapi/constants.ts";
 import type { BtfObjects } from "./btf-objects.ts";
-import { btfTargetId } from "./btf-target.ts";
+import { btfTarget } from "./btf-target.ts";
 import { kernelMap } from "./maps.ts";
 import { objectName } from "./object-name.ts";
 import { isPermission, missingPrivilege } from "./permission.ts";
@@ -95,7 +95,13 @@ export function loadProgram(
     );
   }
   return withArena((arena) => {
-    const plain = plainValues(spec, kind, linkMaps(spec, maps), arena);
+    const target = btfTarget(spec, kind);
+    using _ = target.module;
+    const plain = {
+      ...plainValues(spec, kind, linkMaps(spec, maps), arena),
+      attach_btf_id: target.id,
+      attach_btf_obj_fd: target.module?.number ?? 0,
+    };
     const debug = debugValues(spec, types, arena);
     const number = loadAny(spec, kind, debug === null ? [plain] : [{ ...plain, ...debug }, plain], arena);
     return new KernelProgram(spec, kind, new Fd(number, `program "${spec.name}"`));
@@ -108,7 +114,7 @@ function plainValues(spec: ProgramSpec, kind: ProgramKindName, insns: Uint8Array
   return {
     prog_type: programKinds[kind].type,
     expected_attach_type: programKinds[kind].attachType,
-    attach_btf_id: btfTargetId(spec, kind),
+    prog_flags: isSleepableSection(spec.section) ? BPF_F_SLEEPABLE : 0,
     insn_cnt: insns.length / 8,
     insns: arena.in(insns),
     license: arena.text(spec.license),

@@ -49,6 +49,8 @@ export interface ProgramSpec {
   /** Instructions; calls between functions resolved, map references still open. */
   readonly insns: Uint8Array;
   readonly mapReferences: readonly MapReference[];
+  /** Iterators: the type ids (in `btf`) of what is written as records, in source order without repeats. */
+  readonly recordTypes: readonly number[];
   readonly license: string;
   /** LINUX_VERSION_CODE the object was made for, or 0. */
   readonly kernelVersion: number;

@@ -24,6 +24,12 @@ const EVENT_TYPES = ".bcc.types";
 /** `__bcc_event_<table>`; clang puts a function's name before its static variables, and numbers repeats. */
 const EVENT_VARIABLE = /(?:^|\.)__bcc_event_([^.]+)(?:\.\d+)?$/;
 
+/**
+ * `__rx_record` in the function that writes records: a program's own, the one that its macro or the rewriter made of it,
+ * or a helper.
+ */
+const RECORD_VARIABLE = /^(?:____|__rx_)?(\w+)\.__rx_record(?:\.\d+)?$/;
+
 /** Sections of functions that only their names give a kind, as BCC has them. */
 const NAMED_FUNCTION = ".bpf.fn.";
 
@@ -66,36 +72,44 @@ interface ObjectTypes {
   readonly ext: BtfExt;
   /** Type ids by the table that events of these types are submitted to. */
   readonly eventTypes: ReadonlyMap<string, readonly number[]>;
+  /** Type ids by the function that writes records of these types. */
+  readonly recordTypes: ReadonlyMap<string, readonly number[]>;
 }
 
 function readTypes(elf: Elf): ObjectTypes {
   const section = elf.section(".BTF");
-  if (section === undefined) return { btf: null, ext: noBtfExt, eventTypes: new Map() };
+  if (section === undefined)
+    return { btf: null, ext: noBtfExt, eventTypes: new Map(), recordTypes: new Map() };
   const placed = placedBtf(elf, section);
   const btf = loadableBtf(placed, elf, (name) => name === EVENT_TYPES);
   const extension = elf.section(".BTF.ext");
   const ext = extension === undefined ? noBtfExt : readBtfExt(extension.data, btf);
-  return { btf, ext, eventTypes: readEventTypes(placed) };
+  return {
+    btf,
+    ext,
+    eventTypes: readAnchors(placed, EVENT_VARIABLE),
+    recordTypes: readAnchors(placed, RECORD_VARIABLE),
+  };
 }
 
-/** The types that variables of the section `.bcc.types` point at, by table, in order of their places. */
-function readEventTypes(btf: Btf): ReadonlyMap<string, readonly number[]> {
-  const eventTypes = new Map<string, number[]>();
+/** The types that variables of the section `.bcc.types` point at, by what their names tell, in order of their places. */
+function readAnchors(btf: Btf, names: RegExp): ReadonlyMap<string, readonly number[]> {
+  const types = new Map<string, number[]>();
   const section = btf.type(btf.find(EVENT_TYPES, "datasec"));
-  if (section.kind !== "datasec") return eventTypes;
+  if (section.kind !== "datasec") return types;
   for (const { type } of [...section.variables].sort((a, b) => a.offset - b.offset)) {
     const variable = btf.type(type);
     if (variable.kind !== "var")
       throw malformed(`section "${EVENT_TYPES}" lists something that is no variable`);
-    const table = EVENT_VARIABLE.exec(variable.name)?.[1];
+    const owner = names.exec(variable.name)?.[1];
     const pointer = btf.type(btf.resolve(variable.type));
-    if (table === undefined || pointer.kind !== "ptr") continue;
-    const ids = eventTypes.get(table) ?? [];
+    if (owner === undefined || pointer.kind !== "ptr") continue;
+    const ids = types.get(owner) ?? [];
     const id = unqualified(btf, pointer.type);
     if (!ids.some((known) => btf.resolve(known) === btf.resolve(id))) ids.push(id);
-    eventTypes.set(table, ids);
+    types.set(owner, ids);
   }
-  return eventTypes;
+  return types;
 }
 
 /** The type without const, volatile and the like; a typedef stays. */
@@ -141,6 +155,7 @@ function readProgram(fn: ObjectFunction, linker: Linker, shared: Shared): Progra
     target: role?.target ?? null,
     insns,
     mapReferences,
+    recordTypes: shared.recordTypes.get(fn.name) ?? [...shared.recordTypes.values()].flat(),
     license: shared.license,
     kernelVersion: shared.kernelVersion,
     btf: shared.btf,

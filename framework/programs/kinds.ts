@@ -16,7 +16,7 @@ export interface ProgramKind {
   /** How it attaches, or null when no attacher knows it. */
   readonly hook: Hook | null;
   /** What in the kernel's types the program is loaded for; null for kinds that BTF does not bind. */
-  readonly btfTarget: "function" | "tracepoint" | "lsm" | null;
+  readonly btfTarget: "function" | "tracepoint" | "lsm" | "iterator" | null;
   /** The C type of the context. */
   readonly context: string;
   /** First mainline kernel that has it. */
@@ -32,6 +32,8 @@ export const programKinds = {
   socket_filter: { ...none, type: 1, sections: ["socket+"], hook: "socket_filter", context: "struct __sk_buff", since: "3.19" },
   kprobe: { ...none, type: 2, sections: ["kprobe+", "ksyscall+"], prefix: "kprobe__", hook: "kprobe", context: "struct pt_regs", since: "4.1" },
   kretprobe: { ...none, type: 2, sections: ["kretprobe+", "kretsyscall+"], prefix: "kretprobe__", hook: "kprobe", context: "struct pt_regs", since: "4.1" },
+  kprobe_multi: { ...none, type: 2, attachType: 42, sections: ["kprobe.multi+"], hook: "kprobe_multi", context: "struct pt_regs", since: "5.18" },
+  kretprobe_multi: { ...none, type: 2, attachType: 42, sections: ["kretprobe.multi+"], hook: "kprobe_multi", context: "struct pt_regs", since: "5.18" },
   uprobe: { ...none, type: 2, sections: ["uprobe+", "uretprobe+", "uprobe.s+", "uretprobe.s+", "usdt+"], hook: "uprobe", context: "struct pt_regs", since: "4.3" },
   uprobe_multi: { ...none, type: 2, attachType: 48, sections: ["uprobe.multi+", "uretprobe.multi+"], hook: "uprobe", context: "struct pt_regs", since: "6.6" },
   sched_cls: { ...none, type: 3, sections: ["tc", "classifier", "tcx/"], context: "struct __sk_buff", since: "4.1" },
@@ -59,6 +61,7 @@ export const programKinds = {
   fexit: { ...none, type: 26, attachType: 25, sections: ["fexit+", "fexit.s+"], prefix: "kretfunc__", hook: "btf", btfTarget: "function", context: words, since: "5.5" },
   fmod_ret: { ...none, type: 26, attachType: 26, sections: ["fmod_ret+", "fmod_ret.s+"], prefix: "kmod_ret__", hook: "btf", btfTarget: "function", context: words, since: "5.7" },
   tp_btf: { ...none, type: 26, attachType: 23, sections: ["tp_btf+"], hook: "btf", btfTarget: "tracepoint", context: words, since: "5.5" },
+  iter: { ...none, type: 26, attachType: 28, sections: ["iter+", "iter.s+"], prefix: "bpf_iter__", hook: "iter", btfTarget: "iterator", context: words, since: "5.8" },
   lsm: { ...none, type: 29, attachType: 27, sections: ["lsm+", "lsm.s+"], prefix: "lsm__", hook: "btf", btfTarget: "lsm", context: words, since: "5.7" },
   cgroup_sockopt: { ...none, type: 25, context: "struct bpf_sockopt", since: "5.3" },
 } as const satisfies Record<string, ProgramKind>;
@@ -77,17 +80,31 @@ export interface ProgramRole {
 
 /**
  * The role a libbpf section name gives, for instance "tracepoint/sched/sched_switch" or "xdp". A number at the end
- * ("socket1") is ignored, as older loaders did. Null for a name no kind has.
+ * ("socket1") is ignored, as older loaders did, and so is a question mark at the start. Null for a name no kind has.
  */
 export function roleOfSection(section: string): ProgramRole | null {
+  if (isOptionalSection(section)) return roleOfSection(section.slice(1));
   for (const kind of programKindNames) {
     for (const pattern of programKinds[kind].sections) {
       const rest = matchSection(section, pattern);
-      if (rest !== null) return { kind, target: targetOf(kind, rest) };
+      if (rest === null) continue;
+      // "ksyscall/openat" names the call, whose function's name the kernel decides.
+      const isCall = rest !== "" && /^k(?:ret)?syscall/.test(pattern);
+      return { kind, target: targetOf(kind, isCall ? `sys_${rest}` : rest) };
     }
   }
   const unnumbered = section.replace(/\d+$/, "");
   return unnumbered === section || unnumbered === "" ? null : roleOfSection(unnumbered);
+}
+
+/** Whether a section says, with a question mark, that its program is neither loaded nor attached by itself. */
+export function isOptionalSection(section: string): boolean {
+  return section.startsWith("?");
+}
+
+/** Whether a section says that its program may sleep: "fentry.s/…", "lsm.s/…", "iter.s/…". */
+export function isSleepableSection(section: string): boolean {
+  return /^\??\w+\.s(?:\/|$)/.test(section);
 }
 
 /** What stands behind the slash ("" without one), or null when the section is not of this pattern. */
@@ -122,6 +139,8 @@ function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
       const [symbol = "", offset = "0"] = rest.split("+");
       return { hook: "kprobe", symbol, offset: Number(offset), atReturn: kind === "kretprobe", maxActive: 0 };
     }
+    case "kprobe_multi":
+      return { hook: "kprobe_multi", pattern: rest, symbols: [], atReturn: kind === "kretprobe_multi" };
     case "tracepoint": {
       const [category = "", name = ""] = rest.split("/");
       return { hook: "tracepoint", category, name };
@@ -129,11 +148,13 @@ function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
     case "raw_tracepoint":
       return { hook: "raw_tracepoint", name: rest };
     case "btf": {
-      const [module = "", name] = rest.split("/");
+      const [module = "", name] = rest.split(/[/:]/);
       return name === undefined
         ? { hook: "btf", name: rest, module: "vmlinux" }
         : { hook: "btf", name, module };
     }
+    case "iter":
+      return { hook: "iter", name: rest, map: "", pid: 0, tid: 0 };
     default:
       return null;
   }

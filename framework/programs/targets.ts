@@ -11,6 +11,14 @@ export type AttachTarget =
       readonly maxActive: number;
     }
   | {
+      readonly hook: "kprobe_multi";
+      /** What was asked for: a regular expression or a pattern with stars. */
+      readonly pattern: string;
+      /** The kernel functions; none when only the pattern is known yet. */
+      readonly symbols: readonly string[];
+      readonly atReturn: boolean;
+    }
+  | {
       readonly hook: "uprobe";
       /** A program or library, as this process opens it. */
       readonly path: string;
@@ -30,6 +38,16 @@ export type AttachTarget =
       readonly name: string;
       /** Whose types describe it: "vmlinux", or a kernel module. */
       readonly module: string;
+    }
+  | {
+      readonly hook: "iter";
+      /** What the kernel walks over: "task", "bpf_map_elem". */
+      readonly name: string;
+      /** The table whose entries it walks over, for iterators that need one; else "". */
+      readonly map: string;
+      /** Only this process's threads, and only this thread, for iterators over tasks; 0 for all. */
+      readonly pid: number;
+      readonly tid: number;
     }
   | {
       readonly hook: "xdp";
@@ -62,6 +80,8 @@ export function describeTarget(target: AttachTarget): string {
       const offset = target.offset === 0 ? "" : `+0x${target.offset.toString(16)}`;
       return `${target.atReturn ? "kretprobe" : "kprobe"} ${target.symbol}${offset}`;
     }
+    case "kprobe_multi":
+      return `${target.atReturn ? "kretprobes" : "kprobes"} ${target.pattern}`;
     case "uprobe": {
       const process = target.pid < 0 ? "" : ` of process ${target.pid}`;
       return `${target.atReturn ? "uretprobe" : "uprobe"} ${target.path}:${target.name}${process}`;
@@ -72,6 +92,8 @@ export function describeTarget(target: AttachTarget): string {
       return `raw tracepoint ${target.name}`;
     case "btf":
       return target.module === "vmlinux" ? target.name : `${target.module}:${target.name}`;
+    case "iter":
+      return `iterator ${target.name}${narrowed(target)}`;
     case "xdp":
       return `XDP on ${target.device}`;
     case "socket_filter":
@@ -84,4 +106,33 @@ export function targetKey(target: AttachTarget): string {
   if (target.hook !== "uprobe") return describeTarget(target);
   const { path, atReturn, pid, places } = target;
   return JSON.stringify([path, atReturn, pid, places.map(({ offset }) => offset)]);
+}
+
+function narrowed({ map, pid, tid }: AttachTarget & { readonly hook: "iter" }): string {
+  if (map !== "") return ` over table ${map}`;
+  if (tid !== 0) return ` over thread ${tid}`;
+  return pid === 0 ? "" : ` over process ${pid}`;
+}
+
+/** A tracepoint's category and name. */
+export interface TracepointPlace {
+  readonly category: string;
+  readonly name: string;
+}
+
+/**
+ * Where BCC's "category__event" is cut: at the first double underscore behind which there is such a tracepoint, since
+ * both may hold some themselves. As given when there is none.
+ */
+export function placeTracepoint<P extends TracepointPlace>(
+  place: P,
+  exists: (category: string, name: string) => boolean,
+): P {
+  if (exists(place.category, place.name)) return place;
+  const words = `${place.category}__${place.name}`;
+  for (let at = words.indexOf("__"); at >= 0; at = words.indexOf("__", at + 1)) {
+    const [category, name] = [words.slice(0, at), words.slice(at + 2)];
+    if (exists(category, name)) return { ...place, category, name };
+  }
+  return place;
 }

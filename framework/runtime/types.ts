@@ -10,10 +10,14 @@ export type Support =
 /** What a runtime can be asked about. */
 export type FeatureName =
   | "kprobe"
+  | "kprobe_multi"
   | "uprobe"
   | "uprobe_multi"
   | "tracepoint"
   | "raw_tracepoint"
+  | "fentry"
+  | "fmod_ret"
+  | "lsm"
   | "ringbuf"
   | "batch"
   | "xdp_link";
@@ -138,6 +142,27 @@ export function isSocketLink(link: Link): link is SocketLink {
   return link.target.hook === "socket_filter" && "fd" in link;
 }
 
+/** A program that runs on each object of a kind, whenever somebody reads. */
+export interface IteratorLink extends Link {
+  /** Begins one walk. */
+  open(): IteratorReader;
+}
+
+/** One walk of an iterator. */
+export interface IteratorReader extends Disposable {
+  /**
+   * Goes on with the walk and puts what the program wrote into `into`; returns how many bytes, 0 at the end.
+   *
+   * @throws SyscallError E2BIG when the program wrote more for one object than the kernel keeps
+   */
+  read(into: Uint8Array): number;
+}
+
+/** Whether a link is an iterator. */
+export function isIteratorLink(link: Link): link is IteratorLink {
+  return link.target.hook === "iter" && "open" in link;
+}
+
 /** A ring buffer or a set of perf buffers, read in place. */
 export interface EventSource extends Disposable {
   /**
@@ -170,7 +195,8 @@ export interface Runtime extends Disposable {
   createMap(spec: MapSpec): RawMap;
   /** @param maps every map the program refers to, by name */
   loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): Program;
-  attach(program: Program, target: AttachTarget): Link;
+  /** @param map the map that an iterator walks over */
+  attach(program: Program, target: AttachTarget, map?: RawMap): Link;
   /**
    * Runs a program once on the given bytes (BPF_PROG_TEST_RUN): packet bytes for network kinds, the context for raw
    * tracepoints. Returns the low 32 bits of r0 and the bytes afterwards.

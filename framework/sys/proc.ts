@@ -76,13 +76,25 @@ export function kernelSymbol(name: string): bigint | undefined {
   return undefined;
 }
 
+/** A function of the kernel or of a module. */
+export interface KernelFunction {
+  readonly name: string;
+  /** "" for the kernel itself. */
+  readonly module: string;
+}
+
+/** All kernel functions, modules' too, in the order of kallsyms, repeats included; also marks of sections. */
+export function* kernelFunctionSymbols(): Generator<KernelFunction> {
+  for (const text of linesInChunks(KALLSYMS)) {
+    for (const match of text.matchAll(/^[0-9a-f]+ [tTwW] ([^\t\n]+)(?:\t\[([^\]\n]+)\])?/gm)) {
+      yield { name: match[1]!, module: match[2] ?? "" };
+    }
+  }
+}
+
 /** The names of all kernel functions, modules' too, in the order of kallsyms, repeats included. */
 export function kernelFunctions(): readonly string[] {
-  const names: string[] = [];
-  for (const text of linesInChunks(KALLSYMS)) {
-    for (const match of text.matchAll(/^[0-9a-f]+ [tTwW] ([^\t\n]+)/gm)) names.push(match[1]!);
-  }
-  return names;
+  return Array.from(kernelFunctionSymbols(), ({ name }) => name);
 }
 
 /** One line of kallsyms. */

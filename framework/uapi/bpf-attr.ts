@@ -134,3 +134,35 @@ export const linkCreate = struct("bpf_attr.link_create", {
   attach_type: u32,
   flags: u32,
 });
+
+/** BPF_LINK_CREATE of an iterator, with what narrows it; `flags` is 0. Since Linux 5.8. */
+export const linkCreateIter = struct("bpf_attr.link_create", {
+  prog_fd: i32,
+  target: u32,
+  attach_type: u32,
+  flags: u32,
+  iter_info: u64,
+  iter_info_len: u32,
+});
+
+/** `union bpf_iter_link_info` for iterators over a map's entries. */
+export const iterOverMap = struct("bpf_iter_link_info.map", { map_fd: u32 });
+
+/** `union bpf_iter_link_info` for iterators over tasks. Since Linux 6.1. */
+export const iterOverTasks = struct("bpf_iter_link_info.task", { tid: u32, pid: u32, pid_fd: u32 });
+
+/** BPF_LINK_CREATE of one probe on many kernel functions. Since Linux 5.18. */
+export const linkCreateKprobeMulti = struct("bpf_attr.link_create", {
+  prog_fd: i32,
+  target: u32,
+  attach_type: u32,
+  flags: u32,
+  multi_flags: u32,
+  cnt: u32,
+  syms: u64,
+  addrs: u64,
+  cookies: u64,
+});
+
+/** BPF_ITER_CREATE. */
+export const iterCreate = struct("bpf_attr.iter_create", { link_fd: u32, flags: u32 });

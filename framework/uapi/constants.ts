@@ -12,6 +12,7 @@ export const bpfCommands = {
   BPF_OBJ_GET_INFO_BY_FD: 15,
   BPF_RAW_TRACEPOINT_OPEN: 17,
   BPF_BTF_LOAD: 18,
+  BPF_BTF_GET_FD_BY_ID: 19,
   BPF_MAP_LOOKUP_AND_DELETE_ELEM: 21,
   BPF_MAP_FREEZE: 22,
   BPF_BTF_GET_NEXT_ID: 23,
@@ -21,6 +22,7 @@ export const bpfCommands = {
   BPF_MAP_DELETE_BATCH: 27,
   BPF_LINK_CREATE: 28,
   BPF_LINK_GET_NEXT_ID: 31,
+  BPF_ITER_CREATE: 33,
 } as const;
 
 /** A command of bpf(2). */
@@ -58,10 +60,16 @@ export const BPF_LD_IMM64 = 0x18;
 export const BPF_NAME_MAX = 15;
 
 /** `enum bpf_attach_type`. */
+export const BPF_TRACE_ITER = 28;
 export const BPF_XDP = 37;
 export const BPF_PERF_EVENT = 41;
+export const BPF_TRACE_KPROBE_MULTI = 42;
 export const BPF_TRACE_UPROBE_MULTI = 48;
 
+/** `prog_flags`: the program may sleep. Since Linux 5.10. */
+export const BPF_F_SLEEPABLE = 0x10;
+/** `flags` of a probe on many functions: at their return. */
+export const BPF_F_KPROBE_MULTI_RETURN = 1;
 /** `flags` of a uprobe_multi link: run the program when the functions return. */
 export const BPF_F_UPROBE_MULTI_RETURN = 1;
 

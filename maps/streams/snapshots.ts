@@ -99,20 +99,24 @@ class Snapshot<K, V> extends Map<K, V> {
   }
 }
 
-function everyPeriod<K, V, T>(
-  table: EntrySource<K, V>,
+/** Something to look at until it is closed. */
+export type Watched = Pick<EntrySource<unknown, unknown>, "name" | "onClose">;
+
+/** Looks at something at once and then every `periodMs`; each subscriber has a clock and a `start` of its own. */
+export function everyPeriod<T>(
+  watched: Watched,
   periodMs: number,
   options: PeriodOptions,
   start: () => (emit: (item: T) => void) => void,
 ): Observable<T> {
   if (!Number.isFinite(periodMs) || periodMs <= 0) {
     throw new UsageError(
-      `watching "${table.name}": the period must be a number of milliseconds over 0, not ${periodMs}`,
+      `watching "${watched.name}": the period must be a number of milliseconds over 0, not ${periodMs}`,
     );
   }
   const stream = new (rx().Observable)<T>((subscriber) => {
     const look = start();
-    subscriber.add(table.onClose(() => subscriber.complete()));
+    subscriber.add(watched.onClose(() => subscriber.complete()));
     subscriber.add(
       rx()
         .timer(0, periodMs, options.scheduler)

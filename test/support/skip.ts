@@ -8,6 +8,7 @@ import { kernelConfig, kernelRelease, kernelSymbol, kernelVersion } from "../../
 /** What leaves a feature out of a kernel that is new enough for it. */
 const CONFIGURATION: Readonly<Partial<Record<FeatureName, string>>> = {
   kprobe: "CONFIG_KPROBES",
+  kprobe_multi: "CONFIG_FPROBE",
   tracepoint: "CONFIG_TRACEPOINTS",
 };
 

@@ -60,6 +60,8 @@ static void *(*const __rx_ringbuf_reserve)(void *, __u64, __u64) = (void *)131;
 static void (*const __rx_ringbuf_submit)(void *, __u64) = (void *)132;
 static void (*const __rx_ringbuf_discard)(void *, __u64) = (void *)133;
 static __u64 (*const __rx_ringbuf_query)(void *, __u64) = (void *)134;
+static long (*const __rx_seq_printf)(void *, const char *, __u32, const void *, __u32) = (void *)126;
+static long (*const __rx_seq_write)(void *, const void *, __u32) = (void *)127;
 static void *(*const __rx_inode_storage_get)(void *, void *, void *, __u64) = (void *)145;
 static int (*const __rx_inode_storage_delete)(void *, void *) = (void *)146;
 static void *(*const __rx_task_storage_get)(void *, void *, void *, __u64) = (void *)156;
@@ -274,6 +276,42 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
   __rx_pick(__VA_ARGS__, __rx_vprintk12, __rx_vprintk11, __rx_vprintk10, __rx_vprintk9, __rx_vprintk8,             \
             __rx_vprintk7, __rx_vprintk6, __rx_vprintk5, __rx_vprintk4, __rx_printk, __rx_printk, __rx_printk,     \
             __rx_printk, )(__VA_ARGS__)
+
+/* What iterators write: the record's type is kept for the host. */
+#define bpf_seq_write(seq, data, size)                                                                             \
+  ({                                                                                                               \
+    __rx_anchor(__rx_record, data);                                                                                \
+    __rx_seq_write(seq, (const void *)(data), size);                                                               \
+  })
+#define __rx_each2(a, ...) (__u64)(a), __rx_each1(__VA_ARGS__)
+#define __rx_each3(a, ...) (__u64)(a), __rx_each2(__VA_ARGS__)
+#define __rx_seq_printf0(seq, format)                                                                              \
+  ({                                                                                                               \
+    static const char __rx_format[] = format;                                                                      \
+    __rx_seq_printf(seq, __rx_format, sizeof(__rx_format), (void *)0, 0);                                          \
+  })
+#define __rx_seq_printf_each(each, seq, format, ...)                                                               \
+  ({                                                                                                               \
+    static const char __rx_format[] = format;                                                                      \
+    __u64 __rx_values[] = {each(__VA_ARGS__)};                                                                     \
+    __rx_seq_printf(seq, __rx_format, sizeof(__rx_format), __rx_values, sizeof(__rx_values));                      \
+  })
+#define __rx_seq_printf1(...) __rx_seq_printf_each(__rx_each1, __VA_ARGS__)
+#define __rx_seq_printf2(...) __rx_seq_printf_each(__rx_each2, __VA_ARGS__)
+#define __rx_seq_printf3(...) __rx_seq_printf_each(__rx_each3, __VA_ARGS__)
+#define __rx_seq_printf4(...) __rx_seq_printf_each(__rx_each4, __VA_ARGS__)
+#define __rx_seq_printf5(...) __rx_seq_printf_each(__rx_each5, __VA_ARGS__)
+#define __rx_seq_printf6(...) __rx_seq_printf_each(__rx_each6, __VA_ARGS__)
+#define __rx_seq_printf7(...) __rx_seq_printf_each(__rx_each7, __VA_ARGS__)
+#define __rx_seq_printf8(...) __rx_seq_printf_each(__rx_each8, __VA_ARGS__)
+#define __rx_seq_printf9(...) __rx_seq_printf_each(__rx_each9, __VA_ARGS__)
+#define __rx_seq_printf10(...) __rx_seq_printf_each(__rx_each10, __VA_ARGS__)
+#define __rx_seq_printf11(...) __rx_seq_printf_each(__rx_each11, __VA_ARGS__)
+#define __rx_seq_printf12(...) __rx_seq_printf_each(__rx_each12, __VA_ARGS__)
+#define BPF_SEQ_PRINTF(seq, ...)                                                                                   \
+  __rx_pick(__VA_ARGS__, __rx_seq_printf12, __rx_seq_printf11, __rx_seq_printf10, __rx_seq_printf9,                \
+            __rx_seq_printf8, __rx_seq_printf7, __rx_seq_printf6, __rx_seq_printf5, __rx_seq_printf4,              \
+            __rx_seq_printf3, __rx_seq_printf2, __rx_seq_printf1, __rx_seq_printf0, )(seq, __VA_ARGS__)
 
 /* ---- registers and parameters ---- */
 

@@ -41,6 +41,7 @@ export function attachTraceEvent(
       throw explainAttach({ program, target, capability: "CAP_PERFMON" }, error, {
         EINVAL: `the kernel does not run ${program.kind} programs there`,
         EACCES: "the program reads more of the context than the event has",
+        EEXIST: "this very program runs at this event already",
         E2BIG: "too many programs are attached to this event",
       });
     }

@@ -22,6 +22,8 @@ const EVERYTHING = `
     return 0;
   }
   int g(void *ctx) { return 0; }`;
+const WALKING = `${EVERYTHING}
+  BPF_ITER(bpf_map_elem) { u32 one = 1; bpf_seq_write(ctx->meta->seq, &one, sizeof(one)); return 0; }`;
 
 describe("nothing is left", () => {
   let before: Holdings;
@@ -34,13 +36,17 @@ describe("nothing is left", () => {
   });
 
   test("after close, with programs, attachments, streams, callbacks and variables in use", async () => {
-    const b = open(EVERYTHING);
+    const b = open(WALKING);
     b.attach_kprobe({ event: b.get_syscall_fnname("rmdir"), fn_name: "g" });
     b.get_table<number, number>("next").set(1, b.load_func("g", BPF.RAW_TRACEPOINT));
     b.get_table("perf").open_perf_buffer(() => {});
     const events = collect(b.get_table("ring").events());
     const lines = collect(b.traceLines());
     const snapshots = collect(b.get_table("counts").snapshots(5));
+    const iterator = b.iterator("bpf_iter__bpf_map_elem", { table: "counts" });
+    for (const one of iterator) expect(one).toBe(1);
+    const walks = collect(iterator.snapshots(5));
+    b.attach_tracepoint({ tp_re: "syscalls:sys_(enter|exit)_mkdir$", fn_name: "g" });
     b.variable<number>("global").set(6);
     run(b, "f", 1);
     b.perf_buffer_consume();
@@ -51,7 +57,7 @@ describe("nothing is left", () => {
     expect(during.links.length).toBeGreaterThanOrEqual(1);
     b.close();
     await expectReleased(before, during);
-    expect([events.end, lines.end, snapshots.end]).toEqual(["complete", "complete", "complete"]);
+    expect([events.end, lines.end, snapshots.end, walks.end]).toEqual(Array(4).fill("complete"));
   });
 
   test("after a block with `using` that was left by an exception", async () => {
@@ -101,10 +107,11 @@ describe("nothing is left", () => {
   });
 
   test("after attachments that failed, and ones that were detached", async () => {
-    using b = open(EVERYTHING);
+    using b = open(WALKING);
     const attached = holdings();
     failure(BpfError, () => b.attach_raw_tracepoint({ tp: "no_such_event", fn_name: "g" }));
     failure(BpfError, () => b.attach_tracepoint({ tp: "sched:no_such_event", fn_name: "g" }));
+    failure(BpfError, () => b.iterator("bpf_iter__bpf_map_elem"));
     for (let i = 0; i < 20; i++) {
       b.attach_raw_tracepoint({ tp: "sys_exit", fn_name: "g" });
       b.attach_tracepoint({ tp: "syscalls:sys_exit_rmdir", fn_name: "g" })[Symbol.dispose]();
@@ -112,8 +119,8 @@ describe("nothing is left", () => {
     }
     const links = holdings();
     expect(links.links).toEqual(attached.links);
-    // Only g stays, loaded once for each of the two types.
-    expect(links.programs.length).toBe(attached.programs.length + 2);
+    // The iterator stays, and g, loaded once for each of the two types.
+    expect(links.programs.length).toBe(attached.programs.length + 3);
     b.close();
     await expectReleased(before, links);
   });

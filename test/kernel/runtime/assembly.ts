@@ -56,6 +56,7 @@ export function program(
     btf: null,
     funcInfo: new Uint8Array(0),
     lineInfo: new Uint8Array(0),
+    recordTypes: [],
     ...rest,
   };
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { StructCodec } from "../../../framework/core/layout.ts";
 import { Btf } from "../../../framework/object/btf.ts";
 import * as attrs from "../../../framework/uapi/bpf-attr.ts";
-import { bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
+import { bpfBtfInfo, bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
 import { perfEventAttr, perfEventHeader } from "../../../framework/uapi/perf-event.ts";
 
 const KERNEL_TYPES = "/sys/kernel/btf/vmlinux";
@@ -54,12 +54,14 @@ describe.skipIf(!existsSync(KERNEL_TYPES))("layouts agree with the running kerne
     ["btfLoad", attrs.btfLoad, "btf_log_buf", {}],
     ["rawTracepointOpen", attrs.rawTracepointOpen, "cookie", {}],
     ["linkCreate", attrs.linkCreate, "iter_info", { target: "target_ifindex" }],
+    ["linkCreateIter", attrs.linkCreateIter, "iter_info", { target: "target_ifindex" }],
   ] as const)("%s", (_, layout, field, aliases) => {
     compare(layout as unknown as StructCodec<object>, commandWith(field), aliases);
   });
 
   test.each([
     ["bpf_prog_info", bpfProgInfo, {}],
+    ["bpf_btf_info", bpfBtfInfo, {}],
     ["perf_event_header", perfEventHeader, {}],
   ] as const)("%s", (name, layout, aliases) => {
     compare(layout as unknown as StructCodec<object>, fieldsOf(btf, btf.find(name, "struct")), aliases);

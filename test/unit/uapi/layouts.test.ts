@@ -19,6 +19,11 @@ test("layouts have the sizes that the kernel's structs have up to the last field
     linkCreatePerfEvent: 24,
     linkCreateUprobeMulti: 64,
     linkCreate: 16,
+    linkCreateIter: 32,
+    iterOverMap: 4,
+    iterOverTasks: 12,
+    linkCreateKprobeMulti: 48,
+    iterCreate: 8,
   });
 });
 

@@ -1,0 +1,75 @@
+import { UsageError } from "../core/errors.ts";
+import type { FeatureName } from "../runtime/types.ts";
+import { attachable } from "../runtimes.ts";
+import { probeLimit } from "./probe-quota.ts";
+import { SymbolNames } from "./symbols.ts";
+
+/** BCC's questions about the running kernel, asked of the class. */
+export abstract class KernelQueries extends SymbolNames {
+  /**
+   * Kernel functions that may be probed and whose whole names match. Names of modules' functions are without the module.
+   *
+   * @throws UsageError for a bad regular expression
+   */
+  static get_kprobe_functions(event_re: string): ReadonlySet<string> {
+    const matches = matcher("get_kprobe_functions", `^(?:${event_re})$`);
+    return new Set(attachable.functions().filter(matches));
+  }
+
+  /** How many probes this process may have open: BCC_PROBE_LIMIT in the environment, else 1000. */
+  static get_probe_limit(): number {
+    return probeLimit();
+  }
+
+  /**
+   * Tracepoints, as "category:event", whose names begin as the regular expression says.
+   *
+   * @throws UsageError for a bad regular expression; PermissionError, UnsupportedError where tracefs is out of reach
+   */
+  static get_tracepoints(tp_re: string): readonly string[] {
+    return attachable.tracepoints().filter(matcher("get_tracepoints", `^(?:${tp_re})`));
+  }
+
+  /** Whether this kernel has a tracepoint. */
+  static tracepoint_exists(category: string, event: string): boolean {
+    return attachable.hasTracepoint(category, event);
+  }
+
+  /** Whether this process can attach programs to kernel functions by BTF: KFUNC_PROBE, KRETFUNC_PROBE (5.5). */
+  static support_kfunc(): boolean {
+    return has("fentry");
+  }
+
+  /** Whether this process can attach programs that change what functions return: KMOD_RET (5.7). */
+  static support_fmod_ret(): boolean {
+    return has("fmod_ret");
+  }
+
+  /** Whether LSM_PROBE programs can be attached and BPF is among the active security modules (5.7). */
+  static support_lsm(): boolean {
+    return has("lsm");
+  }
+
+  /** Whether this kernel has raw tracepoints (4.17). */
+  static support_raw_tracepoint(): boolean {
+    return has("raw_tracepoint");
+  }
+
+  /** Whether raw tracepoints of modules can be attached to (5.0). */
+  static support_raw_tracepoint_in_module(): boolean {
+    return has("raw_tracepoint") && attachable.tracesModules();
+  }
+}
+
+function has(feature: FeatureName): boolean {
+  return attachable.supports(feature).state === "yes";
+}
+
+function matcher(method: string, pattern: string): (name: string) => boolean {
+  try {
+    const expression = new RegExp(pattern);
+    return (name) => expression.test(name);
+  } catch (cause) {
+    throw new UsageError(`${method}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}

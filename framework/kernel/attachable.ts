@@ -1,0 +1,16 @@
+import { probeableFunctions } from "../sys/kernel-functions.ts";
+import { kernelSymbol } from "../sys/proc.ts";
+import { availableEvents, tracepointId } from "../sys/tracefs.ts";
+import { supports } from "./features.ts";
+
+/** What programs can be attached to in the running kernel, and what it can do: for questions without a runtime. */
+export const attachable = {
+  /** Functions that may be probed; modules' functions without their module. */
+  functions: probeableFunctions,
+  /** Every tracepoint, as "category:event". */
+  tracepoints: availableEvents,
+  hasTracepoint: (category: string, name: string): boolean => tracepointId(category, name) !== undefined,
+  /** Whether raw tracepoints find those of modules (5.0). */
+  tracesModules: (): boolean => kernelSymbol("bpf_trace_modules") !== undefined,
+  supports,
+} as const;

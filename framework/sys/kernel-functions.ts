@@ -1,0 +1,59 @@
+import { readFileSync } from "node:fs";
+import { PermissionError } from "../core/errors.ts";
+import { type KernelFunction, kernelFunctionSymbols } from "./proc.ts";
+import { kprobeTargets } from "./tracefs.ts";
+
+/** Functions that kprobes may not enter, or that fire while a probe runs; BCC leaves them out as well. */
+const NEVER = /^(?:_kbl_addr_|__perf|perf_|__SCT__)|\.cold(?:\.|$)/;
+
+/** Symbols between which functions lie that run at boot alone, or that handle interrupts. */
+const SECTIONS: readonly (readonly [first: string, behind: string])[] = [
+  ["__init_begin", "__init_end"],
+  ["__irqentry_text_start", "__irqentry_text_end"],
+];
+
+/**
+ * Kernel functions that may be probed: those of kallsyms that are not on the kernel's blacklist, and that function
+ * tracing lists where that list can be read. Reads some megabytes; sorted as the kernel has them, without repeats.
+ */
+export function probeableFunctions(): readonly string[] {
+  const blacklist = kprobeBlacklist();
+  const traced = tracedFunctions();
+  const names = new Set<string>();
+  let section: string | undefined;
+  for (const { name } of kernelFunctionSymbols()) {
+    section = SECTIONS.find(([first]) => first === name)?.[1] ?? (section === name ? undefined : section);
+    if (section !== undefined || NEVER.test(name) || blacklist.has(name)) continue;
+    if (traced === undefined || traced.has(name)) names.add(name);
+  }
+  return [...names];
+}
+
+/** Functions that tracing can be attached to; undefined where the kernel does not tell. */
+export function tracedFunctions(): ReadonlySet<string> | undefined {
+  try {
+    const names = kprobeTargets();
+    return names.length === 0 ? undefined : new Set(names);
+  } catch (error) {
+    if (error instanceof PermissionError) return undefined; // a locked-down kernel hides the list
+    throw error;
+  }
+}
+
+/** Functions that kprobes may not enter; empty where debugfs is out of reach. */
+export function kprobeBlacklist(): ReadonlySet<string> {
+  let text: string;
+  try {
+    text = readFileSync("/sys/kernel/debug/kprobes/blacklist", "latin1");
+  } catch {
+    return new Set(); // debugfs is not mounted, or the kernel has no kprobes
+  }
+  return new Set(text.split("\n").flatMap((line) => /\t(\S+)/.exec(line)?.[1] ?? []));
+}
+
+/** What became of a function that does not exist under its plain name: "f.isra.0" and the like. */
+export function renamedFunctions(name: string): readonly string[] {
+  return [...kernelFunctionSymbols()].flatMap((symbol: KernelFunction) =>
+    symbol.name.startsWith(`${name}.`) && !NEVER.test(symbol.name) ? [symbol.name] : [],
+  );
+}
