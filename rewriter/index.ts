@@ -2,6 +2,7 @@ import type { SourceDiagnostic, SourcePosition } from "../framework/core/errors.
 import type { Btf } from "../framework/object/btf.ts";
 import { isDeclarator } from "./declarators.ts";
 import { applyEdits, type EditedText } from "./edits.ts";
+import { type ExpressionTypes, expressionTypes } from "./expressions.ts";
 import { collectFacts, type Facts, type FunctionFact, type TableFact } from "./facts.ts";
 import { tokenAfter } from "./lexer.ts";
 import { MOST_LEVELS } from "./parser.ts";
@@ -71,7 +72,13 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
   const facts = collectFacts(text);
   const declared = declareMaps(text, facts.normalized);
   const words = wordsOf(facts, declared.tables);
-  const input = { facts, tables: declared.tables, kernelTypes };
+  const { tables } = declared;
+  let types: ExpressionTypes | undefined;
+  const expressions = (): ExpressionTypes => {
+    types ??= expressionTypes(facts, tables, kernelTypes);
+    return types;
+  };
+  const input = { facts, tables, kernelTypes, expressions };
   const results = [declared, ...passes.map((pass) => pass(input))];
   const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
     .sort((a, b) => a.start - b.start)

@@ -23,6 +23,8 @@ export interface NormalizedText {
   readonly declarators: readonly DeclaratorUse[];
   /** Declaring macros without closing bracket. */
   readonly unclosed: readonly Range[];
+  /** Operands of `typeof`, by where the word stands: there the text has a name instead. */
+  readonly typeofs: ReadonlyMap<number, Range>;
 }
 
 /** Words that stand where the grammar expects none; they keep their meaning in the compiled text. */
@@ -70,6 +72,8 @@ export function normalize(text: string): NormalizedText {
   const attributes: AttributeUse[] = [];
   const declarators: DeclaratorUse[] = [];
   const unclosed: Range[] = [];
+  const typeofs = new Map<number, Range>();
+  const typedefs = typedefNames(text, tokens, partners);
   const replace = (start: number, end: number, by: string): void => {
     pieces.push({ start, end, text: fill(text.slice(start, end), by) });
   };
@@ -87,7 +91,7 @@ export function normalize(text: string): NormalizedText {
     const isTypeof = TYPEOF.has(word);
     const isOffset = word === "__builtin_offsetof";
     const isTable = isDeclarator(word);
-    if (isScalarCast(text, tokens, i)) {
+    if (isNamedCast(text, tokens, i, typedefs)) {
       // As a sign: it binds like the cast, and a number stays a number. The grammar would see a call or an operator.
       replace(tokens[i - 1]!.start, tokens[i + 1]!.end, "+");
       continue;
@@ -111,28 +115,71 @@ export function normalize(text: string): NormalizedText {
         arguments: splitArguments(text, tokens, partners, i + 1),
       });
     }
+    if (isTypeof) typeofs.set(token.start, { start: next.end, end: tokens[close]!.start });
     replace(token.start, end, isTypeof ? "t" : isOffset ? "0" : "");
     skipTo = end;
   }
-  return { text: blankMarkers(splice(text, pieces)), tokens, partners, attributes, declarators, unclosed };
+  return {
+    text: blankMarkers(splice(text, pieces)),
+    tokens,
+    partners,
+    attributes,
+    declarators,
+    unclosed,
+    typeofs,
+  };
 }
+
+/** Names that the text makes types of, wherever it does. */
+function typedefNames(text: string, tokens: readonly Token[], partners: Int32Array): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (let i = 0; i < tokens.length; i++) {
+    const { kind, start, end } = tokens[i]!;
+    if (kind !== "name" || end - start !== TYPEDEF.length || text.slice(start, end) !== TYPEDEF) continue;
+    for (i++; i < tokens.length; i++) {
+      const token = tokens[i]!;
+      const character = text[token.start];
+      if (character === ";") break;
+      // Bodies and parameters name no type of this typedef; a bracket before a star is part of its declarator.
+      if (partners[i]! >= 0 && (character !== "(" || text[tokens[i + 1]!.start] !== "*")) i = partners[i]!;
+      else if (token.kind === "name" && ";,[()".includes(text[tokens[i + 1]?.start ?? 0]!))
+        names.add(text.slice(token.start, token.end));
+    }
+  }
+  return names;
+}
+
+const TYPEDEF = "typedef";
 
 const SCALAR =
   /^(?:(?:__)?[us](?:8|16|32|64)|u?int\d+_t|s?size_t|[pug]id_t|__[bl]e(?:16|32|64)|uintptr_t|bool)$/;
+/** The kernel's own names of types end so, and hardly any variable's. */
+const TYPE_NAME = /\w_t$/;
 /** Words after which brackets hold an operand and no parameter. */
 const BEFORE_OPERAND = new Set(["return", "case", "else", "do"]);
 
-/** Whether a word is all there is in the brackets of a cast to a number: `(u8)*p`, `(u64)&x`, `(u32)(a)`. */
-function isScalarCast(text: string, tokens: readonly Token[], at: number): boolean {
-  const [before, open, word, close, after] = tokens.slice(Math.max(0, at - 2), at + 3);
-  if (at < 2 || before === undefined || open === undefined || close === undefined || after === undefined)
+/** Whether a word is all there is in the brackets of a cast: `(u8)*p`, `(u64)&x`, `(sector_t)(a)`. */
+function isNamedCast(
+  text: string,
+  tokens: readonly Token[],
+  at: number,
+  typedefs: ReadonlySet<string>,
+): boolean {
+  if (at < 2) return false;
+  const open = tokens[at - 1]!;
+  const close = tokens[at + 1];
+  const after = tokens[at + 2];
+  if (text[open.start] !== "(" || close === undefined || after === undefined || text[close.start] !== ")")
     return false;
-  if (text[open.start] !== "(" || text[close.start] !== ")") return false;
+  const before = tokens[at - 2]!;
   const previous = text.slice(before.start, before.end);
   if (before.kind === "name" ? !BEFORE_OPERAND.has(previous) : previous === ")" || previous === "]")
     return false;
   const isOperand = after.kind !== "punctuator" || "(*&-+~!".includes(text.slice(after.start, after.end));
-  return isOperand && SCALAR.test(text.slice(word!.start, word!.end));
+  if (!isOperand) return false;
+  const { start, end } = tokens[at]!;
+  const word = text.slice(start, end);
+  return SCALAR.test(word) || typedefs.has(word) || TYPE_NAME.test(word);
 }
 
 /** `by` padded with blanks to the length of the old text, whose line breaks stay. */

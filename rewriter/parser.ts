@@ -69,6 +69,16 @@ export class SyntaxNode {
     return this.#type.isNamed;
   }
 
+  /** What it is to its parent, or null. */
+  get field(): string | null {
+    return this.#field;
+  }
+
+  /** The whole text that was parsed. */
+  get source(): string {
+    return this.#tree.source;
+  }
+
   get text(): string {
     return this.#tree.source.slice(this.startIndex, this.endIndex);
   }

@@ -1,12 +1,14 @@
 // Longer than most files: one class judges every kind of expression, and its cases call one another.
+import type { FunctionNode, Variable } from "./bindings.ts";
+import { type CType, pointee, type RecordType } from "./c-type.ts";
+import { type ExpressionTypes, type FoundMember, isArrow, isComparison } from "./expressions.ts";
 import type { SyntaxNode } from "./parser.ts";
-import { type CType, declaredName, type TypeTable } from "./types.ts";
 
-/** Where a value may come from, as a set of bits: a value can have come several ways. */
+/** Where a value may come from, as a set of bits: a value can have come several ways. None: null, or never assigned. */
 export const from = {
-  /** The program's stack or a global: loads are direct. */
+  /** The program's stack: loads are direct. */
   stack: 1,
-  /** A table's value or a ring-buffer record: loads are direct, pointers found in it are not. */
+  /** A table's value, a global or a ring-buffer record: loads are direct, pointers found in it are not. */
   map: 2,
   /** The program's context. */
   context: 4,
@@ -14,521 +16,610 @@ export const from = {
   packet: 8,
   /** A pointer the verifier knows the type of. */
   trusted: 16,
-  kernel: 32,
-  user: 64,
-  /** Kernel or user memory: a register, whose meaning depends on the probe. */
-  either: 128,
+  /** The array of arguments of a program that is bound by BTF: what is in it is trusted. */
+  arguments: 32,
+  kernel: 64,
+  user: 128,
+  /** Kernel or user memory: a register, whose meaning depends on the probe, or a bare address found in memory. */
+  either: 256,
+  /** Nothing tells. */
+  unknown: 512,
 } as const;
 
 /** Origins that only a read helper can load from. */
 export const external = from.kernel | from.user | from.either;
-
-/** What an expression is: its type, and where its value may come from. */
-export interface Judgement {
-  readonly type: CType;
-  readonly origin: number;
-}
+/** Memory that programs load from directly. */
+const own = from.stack | from.map;
+/** Memory that no helper may stand in for: the verifier rewrites accesses to it, or checks their bounds. */
+export const checked = from.context | from.packet | from.arguments;
 
 /** How a function runs, as far as its parameters tell. */
 export interface FunctionRole {
   /** What its first parameter is. */
-  readonly context: "tracing" | "network" | "trusted" | "none";
+  readonly context: "tracing" | "network" | "trusted";
   /** Where further parameters come from. */
   readonly parameters: number;
 }
 
-interface Variable {
-  readonly name: string;
-  readonly start: number;
-  readonly end: number;
-  readonly type: CType;
-  origin: number;
+/** Something that holds a value, and how that value came there. */
+class Cell {
+  origin = 0;
+  readonly readers = new Set<Flow>();
 }
 
-interface FunctionInfo {
-  readonly node: SyntaxNode;
-  readonly parameters: readonly (Variable | undefined)[];
-  readonly returnType: CType;
+/** Moves values from cells to cells; repeated when what it read has changed. */
+type Flow = () => void;
+
+/** An lvalue: where it lies, and the cells that may be behind it. */
+interface Place {
+  readonly where: number;
+  readonly cells: readonly Cell[];
+}
+
+interface VariableCells {
+  /** What a pointer or number holds. */
+  readonly value: Cell;
+  /** What is in an array or record, or in what a pointer points to. */
+  readonly content: Cell;
+}
+
+interface FunctionCells {
+  readonly found: FunctionNode;
   readonly role: FunctionRole | undefined;
-  result: number;
+  readonly result: Cell;
+  readonly content: Cell;
 }
 
-const unknown: CType = { kind: "unknown" };
-const scalar: CType = { kind: "scalar" };
-const nothing: Judgement = { type: unknown, origin: 0 };
-
-/** Assignments reach each other in circles; a handful of rounds settles every source, and the sets only grow. */
-const MOST_ROUNDS = 12;
-
-/** Helpers whose pointer the verifier knows the type of. */
-const TRUSTED_RESULT =
-  /^bpf_(?:get_current_task_btf|sk_fullsock|tcp_sock|sk_lookup_\w+|skc_\w+|get_listener_sock|sock_from_file|task_pt_regs|rdonly_cast)$/;
+/** Helpers whose result leads to a table's value. */
 const MAP_RESULT =
-  /^bpf_(?:map_lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage|per_cpu_ptr|this_cpu_ptr)$/;
+  /^bpf_(?:map_lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage|dynptr_(?:data|slice)\w*)$/;
 const MAP_METHOD = /^(?:lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage)$/;
-const READ_HELPER = /^bpf_probe_read(_kernel|_user)?(?:_str)?$/;
+/** Methods that put the value at their second or first argument into the table. */
+const STORING_METHOD = /^(?:update|insert|lookup_or_\w+|push)$/;
+const TAKING_METHOD = /^(?:pop|peek)$/;
+const READ_HELPER = /^bpf_probe_read(_kernel|_user)?(?:_str)?$|^bpf_copy_from_user(?:_task)?$/;
+const COPY = /^(?:__builtin_)?mem(?:cpy|move)$/;
 const NETWORK = /^(?:__sk_buff|xdp_md|bpf_sock_ops|sk_msg_md|bpf_sock_addr|bpf_sk_lookup|sk_reuseport_md)$/;
 const PACKET_MEMBERS = /^data(?:_end|_meta)?$/;
 
-/** Finds for every expression of a source its type and origin. Assignments count wherever they stand in a function. */
+const nowhere: Place = { where: 0, cells: [] };
+
+/** Finds for every expression of a source its origin. Assignments count wherever they stand in a function. */
 export class Origins {
-  readonly #types: TypeTable;
-  readonly #tables: (name: string) => CType | undefined;
-  readonly #variables: Variable[] = [];
-  readonly #byName = new Map<string, Variable[]>();
-  readonly #functions = new Map<string, FunctionInfo>();
-  /** Origins stored into members of the source's own records, by "record.member". */
-  readonly #members = new Map<string, number>();
-  #cache = new Map<number, Judgement>();
-  #changed = false;
+  readonly expressions: ExpressionTypes;
+  readonly #isTable: (name: string) => boolean;
+  readonly #variables = new Map<Variable, VariableCells>();
+  readonly #functions = new Map<string, FunctionCells>();
+  readonly #byNode = new Map<SyntaxNode, FunctionCells>();
+  readonly #members = new Map<RecordType, Map<string, Cell>>();
+  readonly #tables = new Map<string, Cell>();
+  readonly #cache = new Map<SyntaxNode, number>();
+  #isSettled = false;
+  #reader: Flow | undefined;
+  readonly #queue: Flow[] = [];
+  readonly #queued = new Set<Flow>();
 
   /**
-   * @param tables the value type of a table by name; undefined for names that are no table
+   * @param isTable whether a name is a table's
    * @param roleOf what a function that is a program runs on; undefined for functions that others call
    */
   constructor(
     root: SyntaxNode,
-    types: TypeTable,
+    expressions: ExpressionTypes,
     options: {
-      readonly tables: (name: string) => CType | undefined;
+      readonly isTable: (name: string) => boolean;
       readonly roleOf: (name: string, contextType: CType) => FunctionRole | undefined;
     },
   ) {
-    this.#types = types;
-    this.#tables = options.tables;
-    for (const node of root.descendantsOfType("function_definition")) this.#addFunction(node, options.roleOf);
-    for (const node of root.descendantsOfType("declaration")) this.#addDeclaration(node);
-    const stores = this.#storesOf(root);
-    for (let round = 0; round < MOST_ROUNDS; round++) {
-      this.#changed = false;
-      this.#cache = new Map();
-      for (const store of stores) store();
-      if (!this.#changed) break;
+    this.expressions = expressions;
+    this.#isTable = options.isTable;
+    for (const found of expressions.bindings.functions) this.#addFunction(found, options.roleOf);
+    for (const flow of this.#flowsOf(root)) this.#enqueue(flow);
+    this.#settle();
+  }
+
+  /** Where an expression's value comes from; of an array or record, where it lies. */
+  of(node: SyntaxNode): number {
+    if (!this.#isSettled) return this.#judge(node);
+    let origin = this.#cache.get(node);
+    if (origin === undefined) {
+      origin = this.#judge(node);
+      this.#cache.set(node, origin);
     }
-    this.#cache = new Map();
+    return origin;
   }
 
-  /** Type and origin of an expression. */
-  judge(node: SyntaxNode): Judgement {
-    const known = this.#cache.get(node.id);
-    if (known !== undefined) return known;
-    this.#cache.set(node.id, nothing);
-    const judged = this.#judge(node);
-    this.#cache.set(node.id, judged);
-    return judged;
+  /** Where an lvalue lies. */
+  whereIs(node: SyntaxNode): number {
+    return this.#place(node).where;
   }
 
-  /** The member that a field expression names, with its record; undefined when the types do not say. */
-  memberOf(
-    node: SyntaxNode,
-  ): { readonly record: CType & { kind: "record" }; readonly name: string } | undefined {
-    const argument = node.childForFieldName("argument");
-    const field = node.childForFieldName("field");
-    if (argument === null || field === null) return undefined;
-    const { type } = this.judge(argument);
-    const record = isArrow(node) ? pointee(type) : type;
-    return record.kind === "record" ? { record, name: field.text } : undefined;
+  #settle(): void {
+    for (let flow = this.#queue.pop(); flow !== undefined; flow = this.#queue.pop()) {
+      this.#queued.delete(flow);
+      this.#reader = flow;
+      flow();
+    }
+    this.#reader = undefined;
+    this.#isSettled = true;
   }
 
-  #judge(node: SyntaxNode): Judgement {
+  #enqueue(flow: Flow): void {
+    if (this.#queued.has(flow)) return;
+    this.#queued.add(flow);
+    this.#queue.push(flow);
+  }
+
+  #read(cells: readonly Cell[]): number {
+    let origin = 0;
+    for (const cell of cells) {
+      if (this.#reader !== undefined) cell.readers.add(this.#reader);
+      origin |= cell.origin;
+    }
+    return origin;
+  }
+
+  #add(cells: readonly Cell[], origin: number): void {
+    for (const cell of cells) {
+      if ((cell.origin | origin) === cell.origin) continue;
+      cell.origin |= origin;
+      for (const reader of cell.readers) this.#enqueue(reader);
+    }
+  }
+
+  #cellsOf(variable: Variable): VariableCells {
+    let cells = this.#variables.get(variable);
+    if (cells === undefined) {
+      cells = { value: new Cell(), content: new Cell() };
+      this.#variables.set(variable, cells);
+    }
+    return cells;
+  }
+
+  #memberCell({ record, name }: FoundMember): Cell {
+    let members = this.#members.get(record.record);
+    if (members === undefined) {
+      members = new Map();
+      this.#members.set(record.record, members);
+    }
+    let cell = members.get(name);
+    if (cell === undefined) {
+      cell = new Cell();
+      members.set(name, cell);
+    }
+    return cell;
+  }
+
+  #tableCell(name: string): Cell {
+    let cell = this.#tables.get(name);
+    if (cell === undefined) {
+      cell = new Cell();
+      this.#tables.set(name, cell);
+    }
+    return cell;
+  }
+
+  /* ---- judging ---- */
+
+  #judge(node: SyntaxNode): number {
     switch (node.type) {
       case "identifier":
-        return this.#identifier(node);
+      case "field_expression":
+      case "subscript_expression":
+        return this.#valueOf(node);
+      case "pointer_expression":
+        return node.children[0]?.type === "*" ? this.#valueOf(node) : this.#place(argumentOf(node)).where;
       case "parenthesized_expression":
-        return this.#last(node);
-      case "compound_statement":
-        return this.#blockValue(node);
       case "expression_statement":
       case "comma_expression":
-        return this.#last(node);
+        return this.#maybe(node.namedChildren.at(-1));
+      case "compound_statement": {
+        const last = node.namedChildren.at(-1);
+        return last?.type === "expression_statement" ? this.of(last) : 0;
+      }
       case "cast_expression":
         return this.#cast(node);
-      case "field_expression":
-        return this.#field(node);
-      case "subscript_expression":
-        return this.#subscript(node);
-      case "pointer_expression":
-        return this.#pointer(node);
       case "unary_expression":
+        return node.children[0]?.type === "!" ? 0 : this.#maybe(argumentOf(node));
       case "update_expression":
-        return { type: scalar, origin: this.#origin(node.childForFieldName("argument")) };
+        return this.#maybe(argumentOf(node));
       case "binary_expression":
         return this.#binary(node);
-      case "conditional_expression":
-        return this.#conditional(node);
+      case "conditional_expression": {
+        const chosen = node.childForFieldName("consequence") ?? node.childForFieldName("condition");
+        return this.#maybe(chosen) | this.#maybe(node.childForFieldName("alternative"));
+      }
       case "assignment_expression": {
-        const left = node.childForFieldName("left");
-        const right = node.childForFieldName("right");
-        return { type: left === null ? unknown : this.judge(left).type, origin: this.#origin(right) };
+        const isPlain = node.childForFieldName("operator")?.type === "=";
+        const right = this.#maybe(node.childForFieldName("right"));
+        return isPlain ? right : right | this.#maybe(node.childForFieldName("left"));
       }
       case "call_expression":
         return this.#call(node);
       case "string_literal":
       case "concatenated_string":
-        return { type: { kind: "pointer", to: scalar, isUser: false }, origin: from.stack };
+      case "compound_literal_expression":
+        return from.stack;
       case "number_literal":
       case "char_literal":
       case "sizeof_expression":
-        return { type: scalar, origin: 0 };
-      case "compound_literal_expression": {
-        const type = node.childForFieldName("type");
-        return { type: type === null ? unknown : this.#typeName(type), origin: from.stack };
-      }
+      case "alignof_expression":
+      case "offsetof_expression":
+      case "null":
+      case "true":
+      case "false":
+        return 0;
       default:
-        return nothing;
+        return from.unknown;
     }
   }
 
-  #origin(node: SyntaxNode | null): number {
-    return node === null ? 0 : this.judge(node).origin;
+  #maybe(node: SyntaxNode | null | undefined): number {
+    return node === null || node === undefined ? 0 : this.of(node);
   }
 
-  #last(node: SyntaxNode): Judgement {
-    const child = node.namedChildren.at(-1);
-    return child === undefined ? nothing : this.judge(child);
+  /** What an lvalue holds. */
+  #valueOf(node: SyntaxNode): number {
+    const type = this.expressions.of(node);
+    const place = this.#place(node);
+    if (type.kind === "array" || type.kind === "record") return place.where;
+    const found = node.type === "field_expression" ? this.expressions.memberOf(node) : undefined;
+    return this.#loaded(type, place, found);
   }
 
-  /** A statement expression has the value of its last statement. */
-  #blockValue(node: SyntaxNode): Judgement {
-    const last = node.namedChildren.at(-1);
-    return last?.type === "expression_statement" ? this.judge(last) : nothing;
-  }
-
-  #identifier(node: SyntaxNode): Judgement {
-    const variable = this.#variable(node.text, node.startIndex);
-    if (variable === undefined) return nothing;
-    const { type } = variable;
-    // Arrays and records are memory of the program's own; pointers and numbers carry what was assigned to them.
-    return type.kind === "array" || type.kind === "record"
-      ? { type, origin: from.stack }
-      : { type, origin: variable.origin };
-  }
-
-  #variable(name: string, at: number): Variable | undefined {
-    let best: Variable | undefined;
-    for (const variable of this.#byName.get(name) ?? []) {
-      if (variable.start <= at && at < variable.end && (best === undefined || variable.start > best.start))
-        best = variable;
+  #place(node: SyntaxNode | null): Place {
+    switch (node?.type) {
+      case "parenthesized_expression":
+        return this.#place(node.namedChildren.at(-1) ?? null);
+      case "identifier":
+        return this.#placeOfName(node);
+      case "field_expression": {
+        const argument = argumentOf(node);
+        if (argument === null) return nowhere;
+        const base = isArrow(node) ? this.#target(argument) : this.#place(argument);
+        const found = this.expressions.memberOf(node);
+        if (found?.record.record.origin !== "user") return base;
+        return { where: base.where, cells: [this.#memberCell(found), ...base.cells] };
+      }
+      case "subscript_expression": {
+        const argument = this.expressions.indexed(node);
+        if (argument === null) return nowhere;
+        const isArray = this.expressions.of(argument).kind === "array";
+        return isArray ? this.#place(argument) : this.#target(argument);
+      }
+      case "pointer_expression": {
+        const argument = argumentOf(node);
+        return argument === null || node.children[0]?.type !== "*" ? nowhere : this.#target(argument);
+      }
+      case "string_literal":
+      case "concatenated_string":
+      case "compound_literal_expression":
+        return { where: from.stack, cells: [] };
+      default:
+        // A record that a function or an expression gives is a copy of the program's own.
+        return { where: from.stack, cells: [] };
     }
-    return best;
   }
 
-  #cast(node: SyntaxNode): Judgement {
-    const value = node.childForFieldName("value");
-    const type = node.childForFieldName("type");
-    return { type: type === null ? unknown : this.#typeName(type), origin: this.#origin(value) };
+  #placeOfName(node: SyntaxNode): Place {
+    const variable = this.expressions.bindings.variable(node);
+    if (variable === undefined) return nowhere;
+    const { value, content } = this.#cellsOf(variable);
+    const { kind } = this.expressions.ofVariable(variable);
+    const cell = kind === "array" || kind === "record" ? content : value;
+    return { where: variable.isGlobal ? from.map : from.stack, cells: [cell] };
   }
 
-  /** The type of a type_descriptor. */
-  #typeName(node: SyntaxNode): CType {
-    return this.#types.declared(node, node.childForFieldName("declarator"));
+  /** What a pointer points to. */
+  #target(pointer: SyntaxNode): Place {
+    return { where: this.of(pointer), cells: this.#behind(pointer) };
   }
 
-  #field(node: SyntaxNode): Judgement {
-    const argument = node.childForFieldName("argument");
-    if (argument === null) return nothing;
-    const base = this.judge(argument);
-    const found = this.memberOf(node);
-    const member = found?.record.record.member(found.name);
-    const type = member?.type ?? unknown;
-    // An array or record member is still the same memory.
-    if (type.kind === "array" || type.kind === "record") return { type, origin: base.origin };
-    return { type, origin: this.#loaded(type, base.origin, found) };
+  /** The cells that an address may lead to, as far as that is known. */
+  #behind(node: SyntaxNode | null | undefined): readonly Cell[] {
+    switch (node?.type) {
+      case "parenthesized_expression":
+      case "comma_expression":
+      case "expression_statement":
+        return this.#behind(node.namedChildren.at(-1));
+      case "compound_statement": {
+        const last = node.namedChildren.at(-1);
+        return last?.type === "expression_statement" ? this.#behind(last) : [];
+      }
+      case "cast_expression":
+        return this.#behind(node.childForFieldName("value"));
+      case "assignment_expression":
+        return this.#behind(node.childForFieldName("right"));
+      case "conditional_expression": {
+        const chosen = node.childForFieldName("consequence") ?? node.childForFieldName("condition");
+        return [...this.#behind(chosen), ...this.#behind(node.childForFieldName("alternative"))];
+      }
+      case "binary_expression":
+      case "update_expression":
+      case "unary_expression":
+        return node.namedChildren.flatMap((child) =>
+          this.expressions.of(child).kind === "scalar" ? [] : this.#behind(child),
+        );
+      case "identifier": {
+        const variable = this.expressions.bindings.variable(node);
+        return variable === undefined ? [] : [this.#cellsOf(variable).content];
+      }
+      case "field_expression":
+      case "subscript_expression":
+        return this.expressions.of(node).kind === "array" ? this.#place(node).cells : [];
+      case "pointer_expression":
+        return node.children[0]?.type === "*" ? [] : this.#place(argumentOf(node)).cells;
+      case "call_expression":
+        return this.#behindCall(node);
+      default:
+        return [];
+    }
   }
 
-  /** The origin of a value that is loaded from memory of an origin. */
-  #loaded(type: CType, memory: number, found: ReturnType<Origins["memberOf"]>): number {
+  #behindCall(node: SyntaxNode): readonly Cell[] {
+    const callee = node.childForFieldName("function");
+    if (callee?.type === "field_expression") {
+      const table = argumentOf(callee)?.text ?? "";
+      const isLookup = MAP_METHOD.test(callee.childForFieldName("field")?.text ?? "");
+      return this.#isTable(table) && isLookup ? [this.#tableCell(table)] : [];
+    }
+    const own = this.#functions.get(callee?.text ?? "");
+    return own === undefined ? [] : [own.content];
+  }
+
+  /** The origin of a value that is loaded from a place. */
+  #loaded(type: CType, { where, cells }: Place, found: FoundMember | undefined): number {
     if (type.kind === "pointer" && type.isUser) return from.user;
-    let origin = 0;
-    if (memory & from.context) origin |= this.#fromContext(found);
-    if (memory & (from.kernel | from.either)) origin |= from.kernel;
-    if (memory & from.user) origin |= from.user;
-    if (memory & from.trusted) origin |= from.trusted;
-    if (found !== undefined) origin |= this.#members.get(`${found.record.record.name}.${found.name}`) ?? 0;
-    if (memory & from.map && type.kind === "pointer" && origin === 0) origin |= from.kernel;
+    const isRecord = type.kind === "pointer" && type.to.kind === "record";
+    let origin = this.#read(cells);
+    // In a table a pointer is a number to the verifier, whatever it was before.
+    if ((where & from.map) !== 0 && (origin & (own | from.trusted)) !== 0)
+      origin = (origin & ~(own | from.trusted)) | from.kernel;
+    if ((where & from.context) !== 0) origin |= fromContext(found);
+    if ((where & from.arguments) !== 0) origin |= from.trusted;
+    if ((where & from.trusted) !== 0) origin |= isRecord ? from.trusted : from.either;
+    // Kernel structures hold addresses of processes too, and not every kernel's types say which they are.
+    if ((where & from.kernel) !== 0) origin |= isRecord ? from.kernel : from.either;
+    if ((where & from.either) !== 0) origin |= from.either;
+    if ((where & from.user) !== 0) origin |= from.user;
+    if ((where & from.unknown) !== 0) origin |= from.unknown;
     return origin;
   }
 
-  #fromContext(found: ReturnType<Origins["memberOf"]>): number {
-    const record = found?.record.record.name ?? "";
-    if (NETWORK.test(record)) return PACKET_MEMBERS.test(found!.name) ? from.packet : from.trusted;
-    if (record.startsWith("tracepoint__syscalls__")) return from.user;
-    if (record.startsWith("bpf_iter__")) return from.trusted;
-    if (record === "pt_regs" || record === "bpf_perf_event_data") return from.either;
-    return from.kernel;
+  #cast(node: SyntaxNode): number {
+    const value = node.childForFieldName("value");
+    const origin = this.#maybe(value);
+    if ((origin & from.trusted) === 0 || value === null) return origin;
+    // The verifier goes by the type the pointer had.
+    const before = pointee(this.expressions.of(value));
+    const after = pointee(this.expressions.of(node));
+    const isOther =
+      before.kind === "record" && after.kind === "record" && before.record.name !== after.record.name;
+    return isOther && after.record.origin !== "context" ? (origin & ~from.trusted) | from.kernel : origin;
   }
 
-  #subscript(node: SyntaxNode): Judgement {
-    const argument = node.childForFieldName("argument");
-    if (argument === null) return nothing;
-    const base = this.judge(argument);
-    const found = argument.type === "field_expression" ? this.memberOf(argument) : undefined;
-    return this.#element(base, found);
+  #binary(node: SyntaxNode): number {
+    if (isComparison(node.childForFieldName("operator")?.type ?? "")) return 0;
+    const sides = [node.childForFieldName("left"), node.childForFieldName("right")];
+    const [left, right] = sides.map((side) => (side === null ? undefined : this.expressions.of(side).kind));
+    const isPointer = (kind: CType["kind"] | undefined) => kind === "pointer" || kind === "array";
+    // What is added to a pointer does not move it into other memory.
+    if (isPointer(left) && right === "scalar") return this.#maybe(sides[0]);
+    if (isPointer(right) && left === "scalar") return this.#maybe(sides[1]);
+    return this.#maybe(sides[0]) | this.#maybe(sides[1]);
   }
 
-  #element(base: Judgement, found: ReturnType<Origins["memberOf"]>): Judgement {
-    const type = base.type.kind === "array" ? base.type.of : pointee(base.type);
-    if (type.kind === "array" || type.kind === "record") return { type, origin: base.origin };
-    return { type, origin: this.#loaded(type, base.origin, found) };
-  }
-
-  #pointer(node: SyntaxNode): Judgement {
-    const argument = node.childForFieldName("argument");
-    if (argument === null) return nothing;
-    if (node.children[0]?.type === "*") return this.#element(this.judge(argument), undefined);
-    const { type } = this.judge(argument);
-    return { type: { kind: "pointer", to: type, isUser: false }, origin: this.addressOrigin(argument) };
-  }
-
-  /** Where an lvalue lies. */
-  addressOrigin(node: SyntaxNode): number {
-    switch (node.type) {
-      case "parenthesized_expression": {
-        const inner = node.namedChildren[0];
-        return inner === undefined ? 0 : this.addressOrigin(inner);
-      }
-      case "field_expression": {
-        const argument = node.childForFieldName("argument");
-        if (argument === null) return 0;
-        return isArrow(node) ? this.judge(argument).origin : this.addressOrigin(argument);
-      }
-      case "subscript_expression": {
-        const argument = node.childForFieldName("argument");
-        if (argument === null) return 0;
-        const base = this.judge(argument);
-        return base.type.kind === "array" ? this.addressOrigin(argument) : base.origin;
-      }
-      case "pointer_expression":
-        return node.children[0]?.type === "*" ? this.#origin(node.childForFieldName("argument")) : 0;
-      default:
-        return from.stack;
-    }
-  }
-
-  #binary(node: SyntaxNode): Judgement {
-    const left = node.childForFieldName("left");
-    const right = node.childForFieldName("right");
-    if (left === null || right === null) return nothing;
-    const operator = node.childForFieldName("operator")?.type ?? "";
-    if (/^(?:[=!<>]=?|<=|>=|==|!=|&&|\|\|)$/.test(operator)) return { type: scalar, origin: 0 };
-    const a = this.judge(left);
-    const b = this.judge(right);
-    const type = [a, b].find(({ type: { kind } }) => kind === "pointer" || kind === "array")?.type ?? scalar;
-    return {
-      type: type.kind === "array" ? { kind: "pointer", to: type.of, isUser: false } : type,
-      origin: a.origin | b.origin,
-    };
-  }
-
-  #conditional(node: SyntaxNode): Judgement {
-    const condition = node.childForFieldName("condition");
-    const consequence = node.childForFieldName("consequence") ?? condition;
-    const alternative = node.childForFieldName("alternative");
-    const a = consequence === null ? nothing : this.judge(consequence);
-    const b = alternative === null ? nothing : this.judge(alternative);
-    return {
-      type: a.type.kind === "unknown" || a.type.kind === "scalar" ? b.type : a.type,
-      origin: a.origin | b.origin,
-    };
-  }
-
-  #call(node: SyntaxNode): Judgement {
+  #call(node: SyntaxNode): number {
     const callee = node.childForFieldName("function");
-    if (callee?.type === "field_expression") return this.#methodCall(callee);
+    if (callee?.type === "field_expression") {
+      const isLookup = MAP_METHOD.test(callee.childForFieldName("field")?.text ?? "");
+      return this.#isTable(argumentOf(callee)?.text ?? "") && isLookup ? from.map : 0;
+    }
     const name = callee?.text ?? "";
-    const own = this.#functions.get(name);
-    if (own !== undefined) return { type: own.returnType, origin: own.result };
-    const opaque: CType = { kind: "pointer", to: unknown, isUser: false };
-    if (/^(?:PT_REGS_|bcc_parm$)/.test(name)) return { type: scalar, origin: from.either };
-    if (name === "bcc_syscall_parm") return { type: scalar, origin: from.user };
-    if (name === "bpf_get_current_task") return { type: scalar, origin: from.kernel };
-    if (TRUSTED_RESULT.test(name)) return { type: opaque, origin: from.trusted };
-    if (MAP_RESULT.test(name)) return { type: opaque, origin: from.map };
-    return { type: scalar, origin: 0 };
+    const function_ = this.#functions.get(name);
+    if (function_ !== undefined) return this.#read([function_.result]);
+    if (name === "bcc_parm") return from.either;
+    if (name === "bcc_syscall_parm" || name === "bcc_ia32_parm") return from.user;
+    if (name.startsWith("PT_REGS_")) return this.#register(name, argumentsOf(node)[0]);
+    if (name === "bpf_get_current_task") return from.kernel;
+    if (MAP_RESULT.test(name)) return from.map;
+    if (COPY.test(name)) return this.#maybe(argumentsOf(node)[0]);
+    // The verifier knows what other helpers and kernel functions give.
+    if (name.startsWith("bpf_") || this.expressions.bindings.prototypes.has(name)) return from.trusted;
+    return from.unknown;
   }
 
-  #methodCall(callee: SyntaxNode): Judgement {
-    const receiver = callee.childForFieldName("argument")?.text ?? "";
-    const method = callee.childForFieldName("field")?.text ?? "";
-    const value = this.#tables(receiver);
-    if (value === undefined || !MAP_METHOD.test(method)) return { type: scalar, origin: 0 };
-    const to = method === "ringbuf_reserve" ? unknown : value;
-    return { type: { kind: "pointer", to, isUser: false }, origin: from.map };
+  /** A register: of the probe, or, where the registers were fetched themselves, of a process in a system call. */
+  #register(name: string, registers: SyntaxNode | undefined): number {
+    if (name === "PT_REGS_SYSCALL_CTX" || name === "PT_REGS_SYSCALL_REGS") return from.kernel;
+    const origin = this.#maybe(registers);
+    return (origin & external) !== 0 && (origin & checked) === 0 ? from.user : from.either;
   }
+
+  /* ---- flows ---- */
 
   #addFunction(
-    node: SyntaxNode,
+    found: FunctionNode,
     roleOf: (name: string, contextType: CType) => FunctionRole | undefined,
   ): void {
-    const declarator = functionDeclarator(node.childForFieldName("declarator"));
-    const name = declarator?.childForFieldName("declarator")?.text;
-    const list = declarator?.childForFieldName("parameters");
-    if (name === undefined || list === null || list === undefined) return;
-    const parameters = list.namedChildren
-      .filter((child) => child.type === "parameter_declaration")
-      .map((child) =>
-        this.#declare(child, child.childForFieldName("declarator"), child.startIndex, node.endIndex),
-      );
-    const role = roleOf(name, parameters[0]?.type ?? unknown);
-    if (role !== undefined) {
-      parameters.forEach((parameter, index) => {
-        if (parameter === undefined) return;
-        const first =
-          role.context === "none"
-            ? role.parameters
-            : role.context === "trusted"
-              ? from.trusted
-              : from.context;
-        const isUser = parameter.type.kind === "pointer" && parameter.type.isUser;
-        parameter.origin = index === 0 ? first : isUser ? from.user : role.parameters;
-      });
-    }
-    const outer = node.childForFieldName("declarator");
-    this.#functions.set(name, {
-      node,
-      parameters,
-      returnType: outer === null ? unknown : returnType(this.#types, node, outer),
-      role,
-      result: 0,
-    });
-  }
-
-  #declare(
-    node: SyntaxNode,
-    declarator: SyntaxNode | null,
-    start: number,
-    end: number,
-  ): Variable | undefined {
-    const name = declarator === null ? undefined : declaredName(declarator);
-    if (name === undefined) return undefined;
-    const type = this.#types.declared(node, declarator);
-    const variable: Variable = { name: name.text, start, end, type, origin: 0 };
-    this.#variables.push(variable);
-    const known = this.#byName.get(variable.name);
-    if (known === undefined) this.#byName.set(variable.name, [variable]);
-    else known.push(variable);
-    return variable;
-  }
-
-  #addDeclaration(node: SyntaxNode): void {
-    const block = enclosing(node);
-    const end = block?.endIndex ?? Number.MAX_SAFE_INTEGER;
-    for (const declarator of node.childrenForFieldName("declarator")) {
-      this.#declare(node, declarator, declaredName(declarator)?.startIndex ?? node.startIndex, end);
+    const [first] = found.parameters;
+    const firstType: CType = first === undefined ? { kind: "unknown" } : this.expressions.ofVariable(first);
+    const role = roleOf(found.name, firstType);
+    const cells: FunctionCells = { found, role, result: new Cell(), content: new Cell() };
+    this.#functions.set(found.name, cells);
+    this.#byNode.set(found.node, cells);
+    if (role === undefined) return;
+    const isWords = role.context === "trusted" && pointee(firstType).kind === "scalar";
+    for (const [index, parameter] of found.parameters.entries()) {
+      if (parameter === undefined) continue;
+      const type = this.expressions.ofVariable(parameter);
+      const isUser = type.kind === "pointer" && type.isUser;
+      const origin = isUser ? from.user : role.parameters;
+      const context = isWords ? from.arguments : from.context;
+      this.#cellsOf(parameter).value.origin = index === 0 ? context : origin;
     }
   }
 
-  /** Everything that moves a value from one name to another, as functions to repeat until nothing changes. */
-  #storesOf(root: SyntaxNode): readonly (() => void)[] {
-    const stores: (() => void)[] = [];
-    for (const node of root.descendantsOfType("init_declarator")) {
-      const declarator = node.childForFieldName("declarator");
-      const value = node.childForFieldName("value");
-      const name = declarator === null ? undefined : declaredName(declarator);
-      if (name === undefined || value === null) continue;
-      stores.push(() => this.#flow(this.#variable(name.text, name.startIndex), this.#origin(value)));
+  /** Everything that moves a value from one name to another. */
+  #flowsOf(root: SyntaxNode): readonly Flow[] {
+    const flows: Flow[] = [];
+    for (const variable of this.expressions.bindings.variables) {
+      const { initial } = variable;
+      const type = this.expressions.ofVariable(variable);
+      if (type.kind === "pointer" && type.isUser)
+        flows.push(() => this.#add([this.#cellsOf(variable).value], from.user));
+      if (initial === null) continue;
+      const { value, content } = this.#cellsOf(variable);
+      const isWhole = type.kind === "array" || type.kind === "record";
+      flows.push(() => this.#store([isWhole ? content : value], isWhole ? [] : [content], type, initial));
     }
-    for (const node of root.descendantsOfType("assignment_expression")) {
-      const left = node.childForFieldName("left");
-      const right = node.childForFieldName("right");
-      if (left !== null && right !== null) stores.push(() => this.#store(left, this.#origin(right)));
-    }
-    for (const node of root.descendantsOfType("call_expression"))
-      stores.push(() => this.#passArguments(node));
-    for (const info of this.#functions.values()) {
-      for (const node of info.node.descendantsOfType("return_statement")) {
-        stores.push(() => {
-          const origin = this.#last(node).origin | info.result;
-          if (origin !== info.result) this.#changed = true;
-          info.result = origin;
+    const nodes = ["assignment_expression", "call_expression", "return_statement", "function_definition"];
+    let current: FunctionCells | undefined;
+    for (const node of root.descendantsOfType(nodes)) {
+      if (node.type === "function_definition") {
+        current = this.#byNode.get(node);
+      } else if (node.type === "call_expression") {
+        flows.push(() => this.#passArguments(node));
+      } else if (node.type === "return_statement") {
+        const value = node.namedChildren.at(-1);
+        const target = current;
+        if (value === undefined || target === undefined) continue;
+        flows.push(() => {
+          this.#add([target.result], this.of(value));
+          this.#link([target.content], this.#behind(value));
         });
+      } else {
+        const left = node.childForFieldName("left");
+        const right = node.childForFieldName("right");
+        if (left !== null && right !== null) flows.push(() => this.#assign(left, right));
       }
     }
-    return stores;
+    return flows;
   }
 
-  #flow(variable: Variable | undefined, origin: number): void {
-    if (variable === undefined || (variable.origin | origin) === variable.origin) return;
-    variable.origin |= origin;
-    this.#changed = true;
-    this.#cache = new Map();
+  #assign(left: SyntaxNode, right: SyntaxNode): void {
+    const type = this.expressions.of(left);
+    const { cells } = this.#place(left);
+    const isWhole = type.kind === "array" || type.kind === "record";
+    const first = cells.slice(0, left.type === "field_expression" && !isWhole ? 1 : undefined);
+    this.#store(first, isWhole ? [] : this.#behind(left), type, right);
   }
 
-  #store(target: SyntaxNode, origin: number): void {
-    if (target.type === "identifier")
-      return this.#flow(this.#variable(target.text, target.startIndex), origin);
-    if (target.type === "parenthesized_expression") {
-      const inner = target.namedChildren[0];
-      if (inner !== undefined) this.#store(inner, origin);
+  /**
+   * @param cells what takes the value
+   * @param behind what the value points to from then on
+   */
+  #store(cells: readonly Cell[], behind: readonly Cell[], type: CType, value: SyntaxNode): void {
+    if (value.type === "initializer_list") return this.#initialise(cells, type, value);
+    if (type.kind === "record") {
+      this.#add(cells, this.#copied(this.#place(value)));
       return;
     }
-    const found = target.type === "field_expression" ? this.memberOf(target) : undefined;
-    if (found === undefined || found.record.record.origin !== "user") return;
-    const key = `${found.record.record.name}.${found.name}`;
-    const known = this.#members.get(key) ?? 0;
-    if ((known | origin) === known) return;
-    this.#members.set(key, known | origin);
-    this.#changed = true;
-    this.#cache = new Map();
+    this.#add(cells, this.of(value));
+    this.#link(behind, this.#behind(value));
+  }
+
+  /** What may be found in a copy of memory. */
+  #copied({ where, cells }: Place): number {
+    const origin = this.#read(cells);
+    if ((where & (from.kernel | from.either | from.trusted)) !== 0) return origin | from.either;
+    if ((where & from.user) !== 0) return origin | from.user;
+    return (where & from.unknown) !== 0 ? origin | from.unknown : origin;
+  }
+
+  /** `{ .task = p, 7 }`, `{ p, q }`. */
+  #initialise(cells: readonly Cell[], type: CType, list: SyntaxNode): void {
+    const record = type.kind === "record" ? type.record : undefined;
+    let index = 0;
+    for (const child of list.namedChildren) {
+      let value: SyntaxNode | null = child;
+      let name = record?.names()[index++];
+      if (child.type === "initializer_pair") {
+        value = child.childForFieldName("value") ?? child.namedChildren.at(-1) ?? null;
+        const designator = child.namedChildren[0];
+        if (designator?.type === "field_designator") {
+          name = designator.namedChildren[0]?.text;
+          index = (record?.names().indexOf(name ?? "") ?? -1) + 1;
+        }
+      }
+      if (value === null || child.type === "comment") continue;
+      const found = name === undefined ? undefined : record?.member(name);
+      const element = type.kind === "array" ? type.of : (found?.type ?? { kind: "unknown" });
+      const isOwn = record?.origin === "user" && name !== undefined && found !== undefined;
+      const targets = isOwn
+        ? [this.#memberCell({ record: { kind: "record", record: record! }, name: name!, member: found })]
+        : cells;
+      this.#store(targets, [], element, value);
+    }
+  }
+
+  /** Two addresses of one thing: what comes in by one is found by the other. */
+  #link(a: readonly Cell[], b: readonly Cell[]): void {
+    if (a.length === 0 || b.length === 0) return;
+    const origin = this.#read(a) | this.#read(b);
+    this.#add(a, origin);
+    this.#add(b, origin);
   }
 
   #passArguments(node: SyntaxNode): void {
     const callee = node.childForFieldName("function");
-    const list = node.childForFieldName("arguments")?.namedChildren ?? [];
-    const name = callee?.type === "identifier" ? callee.text : "";
+    const list = argumentsOf(node);
+    if (callee?.type === "field_expression") return this.#passToTable(callee, list);
+    const name = callee?.text ?? "";
     const own = this.#functions.get(name);
-    if (own !== undefined && own.role === undefined) {
-      own.parameters.forEach((parameter, index) => {
+    if (own !== undefined) {
+      for (const [index, parameter] of own.found.parameters.entries()) {
         const argument = list[index];
-        if (argument !== undefined) this.#flow(parameter, this.#origin(argument));
-      });
+        if (parameter === undefined || argument === undefined) continue;
+        const { value, content } = this.#cellsOf(parameter);
+        const type = this.expressions.ofVariable(parameter);
+        if (type.kind === "record") this.#store([content], [], type, argument);
+        else this.#store([value], [content], type, argument);
+      }
       return;
     }
     const read = READ_HELPER.exec(name);
-    const target = list[0];
-    // A pointer that was read from kernel memory points into the kernel, one from user memory into the process.
-    if (read !== null && target?.type === "pointer_expression" && target.children[0]?.type === "&") {
-      const inner = target.childForFieldName("argument");
-      if (inner !== null) this.#store(inner, read[1] === "_user" ? from.user : from.kernel);
+    if (read !== null) {
+      const isUser = read[1] === "_user" || name.startsWith("bpf_copy");
+      return this.#add(this.#behind(list[0]), isUser ? from.user : from.either);
+    }
+    if (name === "bpf_usdt_readarg") return this.#add(this.#behind(list[2]), from.user);
+    if (COPY.test(name) && list[1] !== undefined) {
+      this.#add(this.#behind(list[0]), this.#copied(this.#target(list[1])));
+      return;
+    }
+    for (const argument of list) this.#add(this.#behind(argument), from.unknown);
+  }
+
+  #passToTable(callee: SyntaxNode, list: readonly SyntaxNode[]): void {
+    const table = argumentOf(callee)?.text ?? "";
+    const method = callee.childForFieldName("field")?.text ?? "";
+    if (!this.#isTable(table)) return;
+    const cell = this.#tableCell(table);
+    if (STORING_METHOD.test(method)) {
+      this.#add([cell], this.#read(this.#behind(list[method === "push" ? 0 : 1])));
+    } else if (TAKING_METHOD.test(method)) {
+      const origin = this.#read([cell]);
+      const isOwn = (origin & (own | from.trusted)) !== 0;
+      const taken = isOwn ? (origin & ~(own | from.trusted)) | from.kernel : origin | from.unknown;
+      this.#add(this.#behind(list[0]), taken);
     }
   }
 }
 
-/** Whether a field expression goes through a pointer. */
-export function isArrow(node: SyntaxNode): boolean {
-  return (
-    node.childForFieldName("operator")?.type === "->" || node.children.some((child) => child.type === "->")
-  );
+function argumentOf(node: SyntaxNode): SyntaxNode | null {
+  return node.childForFieldName("argument");
 }
 
-/** What a pointer or array holds. */
-export function pointee(type: CType): CType {
-  return type.kind === "pointer" ? type.to : type.kind === "array" ? type.of : unknown;
+function argumentsOf(call: SyntaxNode): readonly SyntaxNode[] {
+  return call.childForFieldName("arguments")?.namedChildren.filter(({ type }) => type !== "comment") ?? [];
 }
 
-function returnType(types: TypeTable, node: SyntaxNode, outer: SyntaxNode): CType {
-  const base = types.declared(node, null);
-  let depth = 0;
-  for (
-    let at: SyntaxNode | null = outer;
-    at !== null && at.type === "pointer_declarator";
-    at = at.childForFieldName("declarator")
-  )
-    depth++;
-  let type = base;
-  for (let i = 0; i < depth; i++) type = { kind: "pointer", to: type, isUser: false };
-  return type;
-}
-
-function functionDeclarator(node: SyntaxNode | null): SyntaxNode | undefined {
-  let at = node;
-  while (at !== null && at.type !== "function_declarator") at = at.childForFieldName("declarator");
-  return at ?? undefined;
-}
-
-function enclosing(node: SyntaxNode): SyntaxNode | undefined {
-  for (let at = node.parent; at !== null; at = at.parent) {
-    if (at.type === "compound_statement" || at.type === "for_statement") return at;
-  }
-  return undefined;
+/** Where what a program's context holds comes from. */
+function fromContext(found: FoundMember | undefined): number {
+  const record = found?.record.record.name ?? "";
+  if (NETWORK.test(record)) return PACKET_MEMBERS.test(found!.name) ? from.packet : from.trusted;
+  if (record.startsWith("tracepoint__syscalls__")) return from.user;
+  if (record.startsWith("bpf_iter__")) return from.trusted;
+  return from.either;
 }

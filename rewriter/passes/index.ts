@@ -1,6 +1,7 @@
 import type { SourceDiagnostic } from "../../framework/core/errors.ts";
 import type { Btf } from "../../framework/object/btf.ts";
 import type { Edit } from "../edits.ts";
+import type { ExpressionTypes } from "../expressions.ts";
 import type { Facts, TableFact } from "../facts.ts";
 import type { Range } from "../lexer.ts";
 import { callMethods } from "./call-methods.ts";
@@ -29,6 +30,8 @@ export interface PassInput {
   readonly tables: ReadonlyMap<string, TableFact>;
   /** The kernel's types; asked only for names the source does not define. */
   readonly kernelTypes: () => Btf | null;
+  /** Types of the source's expressions; made for the first pass that asks. */
+  readonly expressions: () => ExpressionTypes;
 }
 
 /** A pure step of lowering. None sees another's output, so their order does not matter. */

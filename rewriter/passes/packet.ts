@@ -1,10 +1,10 @@
+import { pointee } from "../c-type.ts";
 import type { Edit, NewText } from "../edits.ts";
+import { type ExpressionTypes, isArrow } from "../expressions.ts";
 import type { Facts, FunctionFact } from "../facts.ts";
 import { type Range, tokenAfter } from "../lexer.ts";
 import { PacketLayouts, type PacketType } from "../packet-layout.ts";
 import type { SyntaxNode } from "../parser.ts";
-import { isArrow, Origins, pointee } from "../provenance.ts";
-import { TypeTable } from "../types.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 
 /** What a source must say for this pass to have anything to do. */
@@ -20,9 +20,9 @@ const CHECKSUMS: ReadonlyMap<string, string> = new Map([
  * Fields of packet headers become loads and stores of the packet: `ip->ttl` is read through the function's socket
  * buffer, `ip->ttl -= 1` read and written. A static function without a socket buffer of its own gets its caller's.
  */
-export function packet({ facts, kernelTypes }: PassInput): PassResult {
+export function packet({ facts, kernelTypes, expressions }: PassInput): PassResult {
   if (!MENTIONED.test(facts.text)) return { edits: [], diagnostics: [] };
-  return new PacketPass(facts, kernelTypes).run();
+  return new PacketPass(facts, expressions(), kernelTypes).run();
 }
 
 /** A first parameter that is no socket buffer. */
@@ -49,21 +49,17 @@ interface Use extends Range {
 
 class PacketPass {
   readonly #facts: Facts;
-  readonly #origins: Origins;
+  readonly #expressions: ExpressionTypes;
   readonly #layouts: PacketLayouts;
   readonly #uses: Use[] = [];
   readonly #diagnostics: PassDiagnostic[] = [];
   /** Structs whose layout lowering relies on, by tag. */
   readonly #sizes = new Map<string, number>();
 
-  constructor(facts: Facts, kernelTypes: PassInput["kernelTypes"]) {
-    const { root, text } = facts;
+  constructor(facts: Facts, expressions: ExpressionTypes, kernelTypes: PassInput["kernelTypes"]) {
     this.#facts = facts;
-    this.#origins = new Origins(root, new TypeTable(root, text, kernelTypes), {
-      tables: () => undefined,
-      roleOf: () => undefined,
-    });
-    this.#layouts = new PacketLayouts(root, kernelTypes);
+    this.#expressions = expressions;
+    this.#layouts = new PacketLayouts(facts.root, kernelTypes);
   }
 
   run(): PassResult {
@@ -123,7 +119,7 @@ class PacketPass {
     if (argument === null) return undefined;
     if (node.type === "field_expression" && !isArrow(node)) return undefined;
     if (node.type === "pointer_expression" && node.children[0]?.type !== "*") return undefined;
-    const { type } = this.#origins.judge(argument);
+    const type = this.#expressions.of(argument);
     if (type.kind === "array") return undefined;
     const target = pointee(type);
     return target.kind === "record" && target.record.origin === "packet" ? argument : undefined;
@@ -131,7 +127,7 @@ class PacketPass {
 
   /** Climbs from the way through a header's pointer to the whole lvalue. */
   #placeFrom(first: SyntaxNode, base: SyntaxNode): Place | undefined {
-    const target = pointee(this.#origins.judge(base).type);
+    const target = pointee(this.#expressions.of(base));
     const definition = target.kind === "record" ? target.record.definition : undefined;
     const layout = definition === undefined ? null : this.#layouts.of(definition);
     if (definition === undefined || layout === null) {

@@ -205,26 +205,32 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 
 /* ---- loads from kernel and user memory ---- */
 
-/* A failed read gives zeros: the helpers clear what they could not fill. */
-#define __rx_load(read, lvalue)                                                                                    \
+/*
+ * A failed read gives zeros: the helpers clear what they could not fill. Of an array, which only gives its address,
+ * nothing is read.
+ */
+#define __rx_is_array(x) (!__builtin_types_compatible_p(__typeof__(x), __typeof__((0, x))))
+#define __rx_load(read, ...)                                                                                       \
   ({                                                                                                               \
-    __auto_type __rx_p = &(lvalue);                                                                                \
-    union {                                                                                                        \
-      __typeof__(*__rx_p) value;                                                                                   \
-      char bytes[sizeof(*__rx_p)];                                                                                 \
-    } __rx_u;                                                                                                      \
-    read(__rx_u.bytes, sizeof(__rx_u.bytes), (const void *)__rx_p);                                                \
-    __rx_u.value;                                                                                                  \
+    __auto_type __rx_p = &(__VA_ARGS__);                                                                           \
+    __builtin_choose_expr(__rx_is_array(*__rx_p), *__rx_p, ({                                                      \
+                            union {                                                                                \
+                              __typeof__(__builtin_choose_expr(__rx_is_array(*__rx_p), 0, *__rx_p)) value;         \
+                              char bytes[sizeof(__builtin_choose_expr(__rx_is_array(*__rx_p), 0, *__rx_p))];       \
+                            } __rx_u;                                                                              \
+                            read(__rx_u.bytes, sizeof(__rx_u.bytes), (const void *)__rx_p);                        \
+                            __rx_u.value;                                                                          \
+                          }));                                                                                     \
   })
-#define __rx_load_kernel(lvalue) __rx_load(__rx_probe_read_kernel, lvalue)
-#define __rx_load_user(lvalue) __rx_load(__rx_probe_read_user, lvalue)
+#define __rx_load_kernel(...) __rx_load(__rx_probe_read_kernel, __VA_ARGS__)
+#define __rx_load_user(...) __rx_load(__rx_probe_read_user, __VA_ARGS__)
 /* The first read helper tells kernel from user memory by the address, on machines where the two do not overlap. */
-#if defined(__TARGET_ARCH_x86)
+#if defined(__TARGET_ARCH_x86) || defined(__TARGET_ARCH_arm64)
 #define __rx_read_any __rx_probe_read
 #else
 #define __rx_read_any __rx_probe_read_kernel
 #endif
-#define __rx_load_any(lvalue) __rx_load(__rx_read_any, lvalue)
+#define __rx_load_any(...) __rx_load(__rx_read_any, __VA_ARGS__)
 
 #define __rx_load_kernel_bytes __rx_probe_read_kernel
 #define __rx_load_user_bytes __rx_probe_read_user

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CompileError, type SourceDiagnostic } from "../../../framework/core/errors.ts";
+import { expressionTypes } from "../../../rewriter/expressions.ts";
 import { collectFacts } from "../../../rewriter/facts.ts";
 import { tokenize } from "../../../rewriter/lexer.ts";
 import { declareMaps } from "../../../rewriter/passes/declare-maps.ts";
@@ -249,7 +250,10 @@ describe.each(fixtureNames("rewriter", ".in.c").filter((name) => name !== "heade
 function keptStretches(text: string): readonly string[] {
   const facts = collectFacts(text);
   const declared = declareMaps(text, facts.normalized);
-  const input = { facts, tables: declared.tables, kernelTypes: fixtureKernel.types };
+  const { tables } = declared;
+  const kernelTypes = fixtureKernel.types;
+  const expressions = () => expressionTypes(facts, tables, kernelTypes);
+  const input = { facts, tables, kernelTypes, expressions };
   const edits = [declared, ...passes.map((pass) => pass(input))].flatMap((result) => result.edits);
   const ends = [...new Set([0, text.length, ...edits.flatMap(({ start, end }) => [start, end])])].sort(
     (a, b) => a - b,
