@@ -210,6 +210,10 @@ const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string | un
       ),
   ],
   [
+    /^use of undeclared identifier '(?:HZ|NR_CPUS|MAX_NUMNODES|CONFIG_\w+)'/,
+    () => "only the kernel's configuration tells, and neither /proc/config.gz nor /boot/config-* can be read",
+  ],
+  [
     /^incomplete definition of type 'struct (tracepoint__\w+)'$/,
     (found) => `the running kernel has no such tracepoint, or tracefs cannot be read: ${found[1]}`,
   ],

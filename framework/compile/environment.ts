@@ -1,4 +1,3 @@
-import type { Btf } from "../object/btf.ts";
 import type { KernelFacts } from "./flags.ts";
 
 /** The kernel that sources are compiled for, as far as the compiler asks about it. */
@@ -7,8 +6,6 @@ export interface CompileEnvironment extends KernelFacts {
   readonly identity: string;
   /** CPUs online, for bpf_num_cpus(). */
   readonly onlineCpus: number;
-  /** The kernel's types; read on first use. Null where the kernel offers none. */
-  types(): Btf | null;
   /** The format file of a tracepoint; undefined when there is no such tracepoint or tracefs cannot be read. */
   tracepointFormat(category: string, name: string): string | undefined;
   /** Names of a category's tracepoints, or of all categories when it is unknown: for suggestions. */

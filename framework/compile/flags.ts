@@ -1,4 +1,5 @@
 import { type KernelVersion, versionCode } from "../core/version.ts";
+import type { Btf } from "../object/btf.ts";
 
 /** What the compiler must know about the kernel the object is for. */
 export interface KernelFacts {
@@ -10,6 +11,8 @@ export interface KernelFacts {
   readonly hasSyscallWrapper: boolean;
   /** "CONFIG_NAME" to "y", "m", a number or a quoted string; asked only when a source mentions CONFIG_. */
   configuration(): ReadonlyMap<string, string>;
+  /** The kernel's types; read on first use. Null where the kernel offers none. */
+  types(): Btf | null;
 }
 
 /** Arguments of every run: the target, nothing of the host's headers, and no opinions on style. */

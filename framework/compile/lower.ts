@@ -7,6 +7,7 @@ import type { CompileEnvironment } from "./environment.ts";
 import { compileFlags, loweringDefinitions, targetFlags } from "./flags.ts";
 import { kernelTypes, type TypeRequest } from "./kernel-types.ts";
 import { headersFolder } from "./preprocess.ts";
+import { uapiEnumerators } from "./uapi-enumerators.ts";
 
 /** Lowered C, and what it needs declared. */
 export interface LoweredSource {
@@ -25,6 +26,8 @@ interface Shipped {
   readonly tags: ReadonlySet<string>;
   /** Typedefs and macros. */
   readonly names: ReadonlySet<string>;
+  /** Macros whose meaning a source may give itself, by a function or another name of file scope. */
+  readonly macros: ReadonlySet<string>;
 }
 
 let headers: Shipped | undefined;
@@ -40,7 +43,14 @@ function shipped(): Shipped {
     const typedefs = [...base.matchAll(TYPEDEF)].map((match) => match[1]!);
     const macros = [...`${base}\n${lower}\n${packet}`.matchAll(/^#define (\w+)/gm)].map((match) => match[1]!);
     const tags = new Set([...base.matchAll(STRUCT)].map((match) => match[1]!));
-    headers = { base, lower, packet, tags, names: new Set([...typedefs, ...macros]) };
+    headers = {
+      base,
+      lower,
+      packet,
+      tags,
+      names: new Set([...typedefs, ...macros]),
+      macros: new Set(macros),
+    };
   }
   return headers;
 }
@@ -68,7 +78,7 @@ const PACKETS =
 
 /** Everything that stands before the user's text: base types, the kernel's, helpers, the meaning of methods. */
 export function preludeFor(source: LoweredSource, types: () => Btf | null): string {
-  const { base, lower, packet, tags, names } = shipped();
+  const { base, lower, packet, tags, names, macros } = shipped();
   const { definedTags, definedNames } = source.request;
   const wanted = [...source.request.words].filter(
     (word) => !names.has(word) && !definedNames.has(word) && !KEYWORDS.has(word),
@@ -84,15 +94,20 @@ export function preludeFor(source: LoweredSource, types: () => Btf | null): stri
   };
   const needsTypes = request.words.size > 0 || request.tags.size > 0;
   const btf = needsTypes ? types() : null;
+  const older = wanted.filter(
+    (word) => Object.hasOwn(uapiEnumerators, word) && btf?.findEnumerator(word) === undefined,
+  );
   const structs = [...new Set(declarations.flatMap((line) => line.match(/\b(?:struct|union) \w+/g) ?? []))];
   return [
     baseFor(base, source.request),
     btf === null ? "" : kernelTypes(btf, request),
+    ...older.map((word) => `enum { ${word} = ${uapiEnumerators[word]} };`),
     ...structs.map((tag) => `${tag};`),
     ...declarations,
     ...source.tracepointStructs,
     lower,
     PACKETS.test(source.text) ? packet : "",
+    ...[...definedNames].filter((name) => macros.has(name)).map((name) => `#undef ${name}`),
   ].join("\n");
 }
 

@@ -13,6 +13,7 @@ import { dirname, isAbsolute, join, normalize, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clang, runClang } from "./clang.ts";
 import { configurationText, definitions, type KernelFacts, targetFlags } from "./flags.ts";
+import { kernelLengths, lengthNames } from "./kernel-sizes.ts";
 
 /** Where the headers stand that this library ships. */
 export const headersFolder = fileURLToPath(new URL("./headers", import.meta.url));
@@ -38,9 +39,9 @@ export interface SourceFiles {
 
 const INCLUDE = /^[ \t]*#[ \t]*include[ \t]*(?:<([^>\n]+)>|"([^"\n]+)")/gm;
 
-/** Folders whose headers the kernel's types stand in for. */
-const KERNEL =
-  /^(?:linux|uapi|net|asm|asm-generic|bcc|bpf|generated|trace|rdma|scsi|sound|drm|media|crypto|xen|kvm|vdso|block|fs|kernel|mm|security|drivers|sys)\//;
+/** What the kernel's types stand in for: every header in a folder. A header without one is the user's. */
+const KERNEL = /^[a-z][\w-]*\//;
+const KERNEL_FOLDERS = /^(?:linux|uapi|net|asm|asm-generic|bcc|bpf|generated|trace|rdma|scsi)\//;
 const KERNEL_NAMES = new Set([
   "vmlinux.h",
   "stdint.h",
@@ -52,13 +53,19 @@ const KERNEL_NAMES = new Set([
   "limits.h",
 ]);
 
+/** What a kernel header that is not there holds: macros that the kernel's has, also through others that it includes. */
+function standIn(name: string): string {
+  if (isUserspaceHeader(name)) return "";
+  return name.startsWith("net/") ? "#include <rxbpf/sock-members.h>\n" : "#include <rxbpf/inlines.h>\n";
+}
+
 /** Headers that user space has as well: without the kernel's inline functions, which a source may then define itself. */
 function isUserspaceHeader(name: string): boolean {
   return USERSPACE.test(name) || KERNEL_NAMES.has(name);
 }
 
 const USERSPACE =
-  /^(?:uapi|asm|asm-generic|bcc|bpf)\/|^linux\/(?:bpf|bpf_perf_event|types|if_ether|if_packet|if_vlan|if_arp|if|ip|ipv6|in|udp|icmp|icmpv6|pkt_cls|ptrace|version|stddef|perf_event|errno|limits|socket|un|netlink|filter)\.h$/;
+  /^(?:uapi|asm|asm-generic|bcc|bpf)\/|^linux\/(?:bpf|bpf_perf_event|types|if_ether|if_packet|if_vlan|if_arp|if|ip|in|icmp|pkt_cls|ptrace|version|stddef|perf_event|errno|limits|socket|un|netlink|filter)\.h$/;
 
 /** Follows includes from a source and reads the user's own headers. Runs no compiler. */
 export function gatherFiles(source: Source): SourceFiles {
@@ -75,7 +82,12 @@ export function gatherFiles(source: Source): SourceFiles {
         .map((candidate) => join(candidate, name))
         .find(isFile);
       if (path === undefined) {
-        if (KERNEL.test(name) || KERNEL_NAMES.has(name)) absent.add(normalize(name));
+        if (
+          (angled !== undefined && KERNEL.test(name)) ||
+          KERNEL_FOLDERS.test(name) ||
+          KERNEL_NAMES.has(name)
+        )
+          absent.add(normalize(name));
       } else if (!texts.has(path) && !path.startsWith(headersFolder)) {
         const header = readFileSync(path, "utf8");
         texts.set(path, header);
@@ -118,28 +130,34 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
       const path = join(scratch, "absent", name);
       if (!path.startsWith(join(scratch, "absent"))) continue;
       mkdirSync(dirname(path), { recursive: true });
-      writeFileSync(path, isUserspaceHeader(name) ? "" : "#include <rxbpf/inlines.h>\n");
+      writeFileSync(path, standIn(name));
     }
-    const usesConfiguration = [...files.texts.values()].some((text) => text.includes("CONFIG_"));
+    const texts = [...files.texts.values()];
+    const usesConfiguration = texts.some((text) => CONFIGURATION.test(text));
     const configuration = usesConfiguration ? ["-include", join(scratch, "configuration.h")] : [];
     if (usesConfiguration)
       writeFileSync(join(scratch, "configuration.h"), configurationText(kernel.configuration()));
+    const mentioned = lengthNames.filter((name) => texts.some((text) => text.includes(name)));
+    const types = mentioned.length > 0 ? kernel.types() : null;
+    const own = ownFunctions(texts);
     const args = [
       ...targetFlags,
       "-E",
       "-x",
       "c",
       ...definitions(kernel),
+      ...(types === null ? [] : kernelLengths(types, mentioned)),
       "-iquote",
       source.folder,
       ...resolvedFlags(source.cflags),
+      ...inlinesWithout(own, scratch),
       "-isystem",
       join(headersFolder, "include"),
       "-isystem",
       join(scratch, "absent"),
       ...configuration,
       "-include",
-      join(headersFolder, "constants.h"),
+      constantsWithout(own, scratch),
       "-include",
       join(headersFolder, "dialect.h"),
       "-",
@@ -154,6 +172,46 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+/** What only the kernel's configuration tells. */
+const CONFIGURATION = /CONFIG_|\bHZ\b|jiffies|clock_t\b|\b(?:NR_CPUS|MAX_NUMNODES|MAX_SKB_FRAGS)\b/;
+
+/** A function's definition that begins a line: the last name before its brackets. */
+const FUNCTION = /^[ \t]*(?:[A-Za-z_]\w*[ \t\n*]+)+?([a-z_]\w*)[ \t]*\([^;{}()#]*\)[ \t\n]*\{/gm;
+const BEFORE_BLOCK = /^(?:if|for|while|switch)$/;
+
+/** Functions that a source defines: where we have a macro of such a name, the source's own wins. */
+function ownFunctions(texts: readonly string[]): ReadonlySet<string> {
+  const names = texts.flatMap((text) => [...text.matchAll(FUNCTION)].map((match) => match[1]!));
+  return new Set(names.filter((name) => !BEFORE_BLOCK.test(name)));
+}
+
+/** A header's text without macros of these names; undefined when it has none of them. */
+function without(header: string, names: ReadonlySet<string>): string | undefined {
+  const text = readFileSync(header, "utf8");
+  const shorter = text.replace(/^#define (\w+)\((?:.*\\\n)*.*\n/gm, (macro, name: string) =>
+    names.has(name) ? "" : macro,
+  );
+  return shorter === text ? undefined : shorter;
+}
+
+function constantsWithout(names: ReadonlySet<string>, scratch: string): string {
+  const shipped = join(headersFolder, "constants.h");
+  const text = names.size === 0 ? undefined : without(shipped, names);
+  if (text === undefined) return shipped;
+  const path = join(scratch, "constants.h");
+  writeFileSync(path, text);
+  return path;
+}
+
+/** A folder in front of our own headers with inlines.h as it must be for a source, where that differs. */
+function inlinesWithout(names: ReadonlySet<string>, scratch: string): readonly string[] {
+  const text = names.size === 0 ? undefined : without(join(headersFolder, "include/rxbpf/inlines.h"), names);
+  if (text === undefined) return [];
+  mkdirSync(join(scratch, "own/rxbpf"), { recursive: true });
+  writeFileSync(join(scratch, "own/rxbpf/inlines.h"), text);
+  return ["-isystem", join(scratch, "own")];
 }
 
 /** What line markers call the text behind the user's: nobody can look at it. */

@@ -37,6 +37,43 @@
 #define offsetof(type, member) offsetof(type, member)
 #define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define sizeof_field(type, member) sizeof(((type *)0)->member)
+#define FIELD_SIZEOF(type, member) sizeof_field(type, member)
+#define offsetofend(type, member) (offsetof(type, member) + sizeof_field(type, member))
+#define BUILD_BUG_ON(condition) ((void)sizeof(char[1 - 2 * !!(condition)]))
+#define __stringify_1(...) #__VA_ARGS__
+#define __stringify(...) __stringify_1(__VA_ARGS__)
+#define __CONCAT(a, b) a##b
+#define _AC(x, suffix) x##suffix
+#define _UL(x) x##UL
+#define _ULL(x) x##ULL
+#define UL(x) _UL(x)
+#define ULL(x) _ULL(x)
+
+/* ---- configuration: a name is 1 or not defined ---- */
+
+#define __rx_is_1 0,
+#define __rx_second_of(ignored, value, ...) value
+#define __rx_is_defined(...) __rx_second_of(__VA_ARGS__ 1, 0, )
+#define __rx_is_join(value) __rx_is_defined(__rx_is_##value)
+#define __rx_is_set(value) __rx_is_join(value)
+#define IS_BUILTIN(option) __rx_is_set(option)
+#define IS_MODULE(option) __rx_is_set(option##_MODULE)
+#define IS_ENABLED(option) (__rx_is_set(option) || __rx_is_set(option##_MODULE))
+#define IS_REACHABLE(option) __rx_is_set(option)
+#ifdef CONFIG_HZ
+#define HZ CONFIG_HZ
+#endif
+#ifdef CONFIG_NR_CPUS
+#define NR_CPUS CONFIG_NR_CPUS
+#endif
+#ifdef CONFIG_NODES_SHIFT
+#define MAX_NUMNODES (1 << CONFIG_NODES_SHIFT)
+#endif
+#ifdef CONFIG_MAX_SKB_FRAGS
+#define MAX_SKB_FRAGS CONFIG_MAX_SKB_FRAGS
+#endif
+#define USER_HZ 100
 
 #define MAX_ERRNO 4095
 #define IS_ERR_VALUE(x) ((unsigned long)(void *)(x) >= (unsigned long)-MAX_ERRNO)
@@ -75,9 +112,26 @@
     __rx_x > __rx_y ? __rx_x : __rx_y;                                                                             \
   })
 #define clamp(value, low, high) min(max(value, low), high)
+#define clamp_t(type, value, low, high) min_t(type, max_t(type, value, low), high)
+#define clamp_val(value, low, high) min(max(value, low), high)
+#define min3(x, y, z) min(min(x, y), z)
+#define max3(x, y, z) max(max(x, y), z)
+#define abs(x)                                                                                                     \
+  ({                                                                                                               \
+    __auto_type __rx_x = (x);                                                                                      \
+    __rx_x < 0 ? -__rx_x : __rx_x;                                                                                 \
+  })
+#define swap(x, y)                                                                                                 \
+  do {                                                                                                             \
+    __auto_type __rx_x = (x);                                                                                      \
+    (x) = (y);                                                                                                     \
+    (y) = __rx_x;                                                                                                  \
+  } while (0)
 #define MIN(x, y) ((x) < (y) ? (x) : (y))
 #define MAX(x, y) ((x) > (y) ? (x) : (y))
 #define DIV_ROUND_UP(n, d) (((n) + (d) - 1) / (d))
+#define DIV_ROUND_UP_ULL(n, d) DIV_ROUND_UP((unsigned long long)(n), d)
+#define DIV_ROUND_DOWN_ULL(n, d) ((unsigned long long)(n) / (d))
 #define DIV_ROUND_CLOSEST(n, d) (((n) + (d) / 2) / (d))
 
 #define BITS_PER_BYTE 8
@@ -94,8 +148,19 @@
 #define ALIGN(x, a) (((x) + ((a) - 1ULL)) & ~((a) - 1ULL))
 #define ALIGN_DOWN(x, a) ((x) & ~((a) - 1ULL))
 #define IS_ALIGNED(x, a) (((x) & ((a) - 1ULL)) == 0)
-/* Constant expressions when n is one. clang 17 cannot count leading zeros at run time for BPF, bpf_log2l can. */
-#define ilog2(n) __builtin_choose_expr(__builtin_constant_p(n), 63 - __builtin_clzll(n), (int)bpf_log2l(n) - 1)
+#define PTR_ALIGN(pointer, a) ((void *)ALIGN((unsigned long)(pointer), a))
+#define round_up(x, y) ((((x) - 1) | ((y) - 1ULL)) + 1)
+#define round_down(x, y) ((x) & ~((y) - 1ULL))
+#define roundup(x, y) (((x) + (y) - 1) / (y) * (y))
+#define rounddown(x, y) ((x) - (x) % (y))
+#define upper_32_bits(n) ((unsigned int)((unsigned long long)(n) >> 32))
+#define lower_32_bits(n) ((unsigned int)(n))
+#define hweight8(n) __builtin_popcount((n) & 0xff)
+#define hweight16(n) __builtin_popcount((n) & 0xffff)
+#define hweight32(n) __builtin_popcount(n)
+#define hweight64(n) __builtin_popcountll(n)
+/* Constant expressions when n is one. clang 17 cannot count leading zeros at run time for BPF, __rx_log2l can. */
+#define ilog2(n) __builtin_choose_expr(__builtin_constant_p(n), 63 - __builtin_clzll(n), (int)__rx_log2l(n) - 1)
 #define roundup_pow_of_two(n) ((n) <= 1 ? 1UL : 1UL << (ilog2((n) - 1) + 1))
 
 #define U8_MAX 255
@@ -215,7 +280,11 @@
 #endif
 /* 128 before Linux 6.1 */
 #ifndef KSYM_NAME_LEN
+#if defined(LINUX_VERSION_CODE) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#define KSYM_NAME_LEN 128
+#else
 #define KSYM_NAME_LEN 512
+#endif
 #endif
 #ifndef MODULE_NAME_LEN
 #define MODULE_NAME_LEN 56
@@ -1242,9 +1311,12 @@
 #define CAP_BPF 39
 #define CAP_CHECKPOINT_RESTORE 40
 /* Present since Linux 5.1; sources test for the name. */
+/* Sources ask by this name how the kernel's check is called. */
+#if !defined(LINUX_VERSION_CODE) || LINUX_VERSION_CODE >= KERNEL_VERSION(5, 1, 0)
 #define CAP_OPT_NONE 0x0
 #define CAP_OPT_NOAUDIT 0x2
 #define CAP_OPT_INSETID 0x4
+#endif
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1
 #define FUTEX_FD 2
@@ -1362,5 +1434,118 @@
 #define VM_NOHUGEPAGE 0x40000000
 #define VM_MERGEABLE 0x80000000UL
 #define VM_STACK VM_GROWSDOWN
+
+/* ---- names that sources only ask for, to tell kernels apart ---- */
+
+#if defined(LINUX_VERSION_CODE) && LINUX_VERSION_CODE < KERNEL_VERSION(4, 19, 0)
+#define INIT_PID_LINK(type) {}
+#if LINUX_VERSION_CODE < KERNEL_VERSION(4, 10, 0) && LINUX_VERSION_CODE >= KERNEL_VERSION(4, 8, 0)
+#define REQ_OP_SHIFT 61
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(4, 8, 0)
+#define REQ_WRITE (1ULL << __REQ_WRITE)
+#endif
+#endif
+
+/* ---- more of user space's interface ---- */
+
+#if defined(LINUX_VERSION_CODE) && LINUX_VERSION_CODE < KERNEL_VERSION(5, 8, 0)
+#define CAP_LAST_CAP 37
+#elif defined(LINUX_VERSION_CODE) && LINUX_VERSION_CODE < KERNEL_VERSION(5, 9, 0)
+#define CAP_LAST_CAP 39
+#else
+#define CAP_LAST_CAP 40
+#endif
+#define __LITTLE_ENDIAN 1234
+#define __BIG_ENDIAN 4321
+#define __BYTE_ORDER __LITTLE_ENDIAN
+#define __LITTLE_ENDIAN_BITFIELD 1234
+#define SEEK_SET 0
+#define SEEK_CUR 1
+#define SEEK_END 2
+#define UNIX_PATH_MAX 108
+#define ARPHRD_ETHER 1
+#define ARPHRD_PPP 512
+#define ARPHRD_TUNNEL 768
+#define ARPHRD_TUNNEL6 769
+#define ARPHRD_LOOPBACK 772
+#define ARPHRD_SIT 776
+#define ARPHRD_IPGRE 778
+#define ARPHRD_NONE 0xfffe
+#define ICMP_ECHOREPLY 0
+#define ICMP_DEST_UNREACH 3
+#define ICMP_SOURCE_QUENCH 4
+#define ICMP_REDIRECT 5
+#define ICMP_ECHO 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+#define ICMP_TIMESTAMP 13
+#define ICMP_TIMESTAMPREPLY 14
+#define ICMP_NET_UNREACH 0
+#define ICMP_HOST_UNREACH 1
+#define ICMP_PROT_UNREACH 2
+#define ICMP_PORT_UNREACH 3
+#define ICMP_FRAG_NEEDED 4
+#define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PKT_TOOBIG 2
+#define ICMPV6_TIME_EXCEED 3
+#define ICMPV6_PARAMPROB 4
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
+#define NUD_INCOMPLETE 0x01
+#define NUD_REACHABLE 0x02
+#define NUD_STALE 0x04
+#define NUD_DELAY 0x08
+#define NUD_PROBE 0x10
+#define NUD_FAILED 0x20
+#define NUD_NOARP 0x40
+#define NUD_PERMANENT 0x80
+#define NUD_NONE 0x00
+#define TCP_NODELAY 1
+#define TCP_MAXSEG 2
+#define TCP_CORK 3
+#define TCP_KEEPIDLE 4
+#define TCP_KEEPINTVL 5
+#define TCP_KEEPCNT 6
+#define TCP_SYNCNT 7
+#define TCP_LINGER2 8
+#define TCP_DEFER_ACCEPT 9
+#define TCP_WINDOW_CLAMP 10
+#define TCP_INFO 11
+#define TCP_QUICKACK 12
+#define TCP_CONGESTION 13
+#define TCP_MD5SIG 14
+#define TCP_USER_TIMEOUT 18
+#define TCP_FASTOPEN 23
+#define TCP_SAVE_SYN 27
+#define TCP_SAVED_SYN 28
+#define IP_TOS 1
+#define IP_TTL 2
+#define IPV6_UNICAST_HOPS 16
+#define IPV6_V6ONLY 26
+#define IPV6_TCLASS 67
+#define MAX_TCP_WINDOW 32767U
+#define POLLIN 0x0001
+#define POLLPRI 0x0002
+#define POLLOUT 0x0004
+#define POLLERR 0x0008
+#define POLLHUP 0x0010
+#define EPOLLIN 0x00000001U
+#define EPOLLPRI 0x00000002U
+#define EPOLLOUT 0x00000004U
+#define EPOLLERR 0x00000008U
+#define EPOLLHUP 0x00000010U
+#define EPOLLRDHUP 0x00002000U
+#define RLIMIT_CPU 0
+#define RLIMIT_FSIZE 1
+#define RLIMIT_DATA 2
+#define RLIMIT_STACK 3
+#define RLIMIT_CORE 4
+#define RLIMIT_RSS 5
+#define RLIMIT_NPROC 6
+#define RLIMIT_NOFILE 7
+#define RLIMIT_MEMLOCK 8
+#define RLIMIT_AS 9
+#define DEF_PRIORITY 12
 
 #endif

@@ -347,6 +347,7 @@ struct __rx_regs {
 #define __RX_IP ip
 #define __RX_SP sp
 #define __RX_FP bp
+#define __rx_user_mode(x) ((__rx_of(x)->cs & 3) != 0)
 #elif defined(__TARGET_ARCH_arm64)
 struct __rx_regs {
   unsigned long x0, x1, x2, x3, x4, x5, x6, x7, middle[21], x29, x30, sp, pc, pstate;
@@ -372,6 +373,7 @@ struct __rx_regs {
 #define __RX_IP pc
 #define __RX_SP sp
 #define __RX_FP x29
+#define __rx_user_mode(x) ((__rx_of(x)->pstate & 15) == 0)
 #endif
 
 #define __rx_of(x) ((const volatile struct __rx_regs *)(x))
@@ -498,7 +500,7 @@ unsigned long long load_byte(void *skb, unsigned long long offset) asm("llvm.bpf
 unsigned long long load_half(void *skb, unsigned long long offset) asm("llvm.bpf.load.half");
 unsigned long long load_word(void *skb, unsigned long long offset) asm("llvm.bpf.load.word");
 
-static inline __attribute__((always_inline)) unsigned int bpf_log2(unsigned int v) {
+static inline __attribute__((always_inline)) unsigned int __rx_log2(unsigned int v) {
   unsigned int r = (v > 0xffff) << 4;
   v >>= r;
   unsigned int shift = (v > 0xff) << 3;
@@ -510,14 +512,34 @@ static inline __attribute__((always_inline)) unsigned int bpf_log2(unsigned int 
   shift = (v > 0x3) << 1;
   v >>= shift;
   r |= shift;
-  return (r | (v >> 1)) ;
+  return r | (v >> 1);
 }
 /* One more than the position of the highest bit; 1 for 0 as well, so that slot 0 of a histogram stays empty. */
-static inline __attribute__((always_inline)) unsigned int bpf_log2l(unsigned long v) {
+static inline __attribute__((always_inline)) unsigned int __rx_log2l(unsigned long v) {
   unsigned int high = v >> 32;
-  return high ? bpf_log2(high) + 32 + 1 : bpf_log2((unsigned int)v) + 1;
+  return high ? __rx_log2(high) + 32 + 1 : __rx_log2((unsigned int)v) + 1;
 }
 
+/* The length of a text in memory that the compiler knows the size of, as far as that goes. */
+static inline __attribute__((always_inline)) unsigned long __rx_strlen(const char *text, unsigned long size) {
+  unsigned long length = 0;
+  while (length < size && text[length])
+    length++;
+  return length;
+}
+
+#define bpf_log2(v) __rx_log2(v)
+#define bpf_log2l(v) __rx_log2l(v)
+static inline __attribute__((always_inline)) __s64 __rx_div_s64(__s64 dividend, __s64 divisor) {
+  __u64 size = (dividend < 0 ? -(__u64)dividend : dividend) / (divisor < 0 ? -(__u64)divisor : divisor);
+  return (dividend < 0) != (divisor < 0) ? -size : size;
+}
+static inline __attribute__((always_inline)) unsigned __int128 __rx_swap128(unsigned __int128 x) {
+  return (unsigned __int128)__builtin_bswap64(x) << 64 | __builtin_bswap64(x >> 64);
+}
+
+#define bpf_ntoh128(x) __rx_swap128(x)
+#define bpf_hton128(x) __rx_swap128(x)
 #define bpf_ntohs(x) ((__u16)__builtin_bswap16((__u16)(x)))
 #define bpf_htons(x) bpf_ntohs(x)
 #define bpf_ntohl(x) ((__u32)__builtin_bswap32((__u32)(x)))
@@ -526,6 +548,8 @@ static inline __attribute__((always_inline)) unsigned int bpf_log2l(unsigned lon
 #define bpf_htonll(x) bpf_ntohll(x)
 #define memset(dst, value, size) __builtin_memset(dst, value, size)
 #define memcpy(dst, src, size) __builtin_memcpy(dst, src, size)
+#define memcmp(a, b, size) __builtin_memcmp(a, b, size)
+#define strlen(text) (__builtin_constant_p(__builtin_strlen(text)) ? __builtin_strlen(text) : __rx_strlen(text, __builtin_object_size(text, 0)))
 #define memmove(dst, src, size) __builtin_memmove(dst, src, size)
 
 #endif

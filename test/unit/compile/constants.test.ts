@@ -76,7 +76,7 @@ function isReadable(path: string): boolean {
 
 test("only names of C's and the kernel's best-known macros are in lower case", () => {
   const known =
-    /^(min|max|min_t|max_t|clamp|likely|unlikely|barrier|container_of|offsetof|ilog2|roundup_pow_of_two|(bpf_)?(hton|ntoh)(s|l|ll)|(bpf_)?cpu_to_[bl]e\d+|(bpf_)?[bl]e\d+_to_cpu|swab\d+)$/;
+    /^(min|max|min3|max3|min_t|max_t|clamp|clamp_t|clamp_val|abs|swap|round(up|down)|round_(up|down)|(upper|lower)_32_bits|hweight\d+|sizeof_field|offsetofend|likely|unlikely|barrier|container_of|offsetof|ilog2|roundup_pow_of_two|(bpf_)?(hton|ntoh)(s|l|ll)|(bpf_)?cpu_to_[bl]e\d+|(bpf_)?[bl]e\d+_to_cpu|swab\d+)$/;
   const lower = macros.filter(({ name }) => /^[a-z]/.test(name));
   expect(lower.filter(({ name, takes }) => !takes || !known.test(name))).toEqual([]);
 });

@@ -1,1 +1,2 @@
-#include <rxbpf/sock-members.h>
+#include <rxbpf/in6-members.h>
+#include <rxbpf/inlines.h>

@@ -1,1 +1,0 @@
-#include <rxbpf/sock-members.h>

@@ -1,0 +1,1 @@
+#include <rxbpf/in6-members.h>
