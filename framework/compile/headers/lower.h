@@ -107,15 +107,22 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
     __rx_o;                                                                                                        \
   })
 
-/* A missing key is made; when another CPU makes it first, the addition is done on what that CPU made. */
+/* Arrays (BPF_MAP_TYPE_ARRAY and PERCPU_ARRAY) have every key that they can have. The number is in the map's type. */
+#define __rx_type(map) (sizeof(*(map)->type) / sizeof(int))
+#define __rx_is_array(map) (__rx_type(map) == 2 || __rx_type(map) == 6)
+
+/* A missing key is made with zero, and then added to: another CPU may have made it first. */
 #define __rx_add_to(map, wanted, add, amount)                                                                      \
   ({                                                                                                               \
     __rx_key(map) __rx_k = wanted;                                                                                 \
     __rx_value(map) __rx_n = amount;                                                                               \
     __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                  \
-    if (!__rx_v && __rx_map_update_elem(map, &__rx_k, &__rx_n, __RX_NOEXIST))                                      \
-      __rx_v = __rx_map_lookup_elem(map, &__rx_k), __rx_v ? (void)(add) : (void)0;                                 \
-    else if (__rx_v)                                                                                               \
+    if (!__rx_is_array(map) && !__rx_v) {                                                                          \
+      __rx_value(map) __rx_z = 0;                                                                                  \
+      __rx_map_update_elem(map, &__rx_k, &__rx_z, __RX_NOEXIST);                                                   \
+      __rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                                 \
+    }                                                                                                              \
+    if (__rx_v)                                                                                                    \
       (void)(add);                                                                                                 \
   })
 #define __rx_amount(ignored, n, ...) (n)
