@@ -21,6 +21,11 @@ export interface RewriteInput {
   readonly originals: ReadonlyMap<string, string>;
   /** The kernel's types, for telling which pointers lead into the kernel; asked only when the source's own do not say. */
   readonly kernelTypes?: (() => Btf | null) | undefined;
+  /**
+   * The section for a program function of BCC's dialect, for loaders that go by sections. Without it, or where it gives
+   * null, a section keeps the function's name, which our own loader goes by.
+   */
+  readonly sectionOf?: ((name: string) => string | null) | undefined;
 }
 
 /** A program function of the source. */
@@ -67,7 +72,12 @@ export interface RewriteResult {
 }
 
 /** Lowers BCC's dialect to plain C. Never throws for what a source says: findings are diagnostics. */
-export function rewrite({ text, originals, kernelTypes = () => null }: RewriteInput): RewriteResult {
+export function rewrite({
+  text,
+  originals,
+  kernelTypes = () => null,
+  sectionOf = () => null,
+}: RewriteInput): RewriteResult {
   const source = new SourceText(text, originals);
   const facts = collectFacts(text);
   const declared = declareMaps(text, facts.normalized);
@@ -78,7 +88,7 @@ export function rewrite({ text, originals, kernelTypes = () => null }: RewriteIn
     types ??= expressionTypes(facts, tables, kernelTypes);
     return types;
   };
-  const input = { facts, tables, kernelTypes, expressions };
+  const input = { facts, tables, kernelTypes, expressions, sectionOf };
   const results = [declared, ...passes.map((pass) => pass(input))];
   const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
     .sort((a, b) => a.start - b.start)

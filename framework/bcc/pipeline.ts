@@ -4,7 +4,7 @@ import { type RewriteResult, rewrite, type TableFact } from "../../rewriter/inde
 import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.ts";
 import { findClang } from "../compile/clang.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
-import { compileLowered } from "../compile/lower.ts";
+import { compileLowered, type LoweredSource } from "../compile/lower.ts";
 import {
   AFTER_SOURCE,
   gatherFiles,
@@ -133,40 +133,54 @@ function headersIdentity(): string {
   return headers;
 }
 
-/** Preprocesses and rewrites. @throws RewriteError with every error found */
-export function lower(source: Source, files: SourceFiles, environment: CompileEnvironment): RewriteResult {
+/**
+ * Preprocesses and rewrites.
+ *
+ * @param sectionOf sections for functions of BCC's dialect, as `rewrite` takes them
+ * @throws RewriteError with every error found
+ */
+export function lower(
+  source: Source,
+  files: SourceFiles,
+  environment: CompileEnvironment,
+  sectionOf?: (name: string) => string | null,
+): RewriteResult {
   const show = linesOf(files.texts);
   const text = atSource(source, files, () => preprocess(findClang(), source, files, environment));
-  const result = rewrite({ text, originals: files.texts, kernelTypes: () => environment.types() });
+  const kernelTypes = () => environment.types();
+  const result = rewrite({ text, originals: files.texts, kernelTypes, sectionOf });
   const findings = [...result.diagnostics, ...missingTracepoints(result, environment)];
   const errors = findings.filter((finding) => finding.severity === "error");
   if (errors.length > 0) throw new RewriteError(formatDiagnostics(errors, show), findings);
   return result;
 }
 
-/** The text a compiler is given after rewriting and before the kernel's types: what `--emit c` shows. */
-function compile(
+/** Lowered C with all that it needs declared: what a compiler is given. */
+export function withDeclarations(lowered: RewriteResult, environment: CompileEnvironment): LoweredSource {
+  const tracepointStructs = lowered.tracepoints.map((use) => {
+    const { category, name } = placeTracepoint(use, hasTracepoint(environment));
+    const format = environment.tracepointFormat(category, name) ?? "";
+    return tracepointStruct(`tracepoint__${category}__${name}`, format);
+  });
+  const tags = new Set([...lowered.mentions.tags].filter((tag) => !tag.startsWith("tracepoint__")));
+  return { text: lowered.text, request: { ...lowered.mentions, tags }, tracepointStructs };
+}
+
+/** Compiles what `lower` gave. @throws CompileError with every finding at the user's lines */
+export function compile(
   source: Source,
   files: SourceFiles,
   lowered: RewriteResult,
   environment: CompileEnvironment,
   options: BuildOptions,
 ): Uint8Array {
-  const structs = lowered.tracepoints.map((use) => {
-    const { category, name } = placeTracepoint(use, hasTracepoint(environment));
-    const format = environment.tracepointFormat(category, name) ?? "";
-    return tracepointStruct(`tracepoint__${category}__${name}`, format);
-  });
-  const request = {
-    ...lowered.mentions,
-    tags: new Set([...lowered.mentions.tags].filter((tag) => !tag.startsWith("tracepoint__"))),
-  };
   return atSource(source, files, () => {
-    const { stdout } = compileLowered(
-      findClang(),
-      { text: lowered.text, request, tracepointStructs: structs },
-      { environment, cflags: source.cflags, positionOf: lowered.positionOf, ...options },
-    );
+    const { stdout } = compileLowered(findClang(), withDeclarations(lowered, environment), {
+      environment,
+      cflags: source.cflags,
+      positionOf: lowered.positionOf,
+      ...options,
+    });
     return new Uint8Array(stdout);
   });
 }

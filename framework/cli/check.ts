@@ -2,102 +2,160 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type CheckReport, checkSource } from "../bcc/check.ts";
-import { lower } from "../bcc/pipeline.ts";
+import { emitC, emitObject, type Roles } from "../bcc/emit.ts";
 import { gatherFiles, type Source } from "../compile/preprocess.ts";
 import { didYouMean, formatDiagnostics, linesOf, nearestNames } from "../core/diagnostics.ts";
 import { UsageError } from "../core/errors.ts";
-import { type ProgramKindName, programKindNames } from "../programs/kinds.ts";
+import { type ProgramRole, programKindNames, roleNamed } from "../programs/kinds.ts";
 import { compileEnvironment, openHost } from "../runtimes.ts";
 
 const USAGE = `usage: rxbpf check FILE.c [OPTION...]
 
-  --prog FUNCTION=TYPE   what a function is that neither its name nor its section tells, e.g. hello=kprobe; repeatable
+  FILE.c                 the source; - reads it from standard input
+  --prog FUNCTION=TYPE   what a function is that neither its name nor its section tells, e.g. hello=kprobe; repeatable.
+                         TYPE is a kind or a section as libbpf has it, e.g. sched_cls, tc, fentry/vfs_read
   --cflag=FLAG           a compiler argument: -D, -U or -I; repeatable
   --no-load              stop after compiling; needs no privileges
-  --emit c               print the lowered C
-  --emit object          write the object file beside the source, or to --output
+  --emit c               print the lowered C, which compiles by itself, and stop; with --output, write it and go on
+  --emit object          write an object that libbpf and bpftool load, beside the source or to --output
   --output FILE          where --emit writes
   --json                 print one object instead of text
 `;
 
 /** `rxbpf check FILE.c`: exit 0 all good, 1 the source is at fault, 2 wrong usage. */
 export async function check(args: readonly string[]): Promise<number> {
-  let parsed: ReturnType<typeof parse>;
   try {
-    parsed = parse(args);
+    return run(parse(args));
   } catch (error) {
-    process.stderr.write(`rxbpf check: ${(error as Error).message}\n${USAGE}`);
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`rxbpf check: ${error.describe()}\n${error instanceof WrongArguments ? USAGE : ""}`);
     return 2;
   }
-  const { values, source, kinds } = parsed;
+}
+
+/** Arguments that the usage explains. */
+class WrongArguments extends UsageError {}
+
+type Request = ReturnType<typeof parse>;
+
+function run({ values, source, roles, output }: Request): number {
+  if (values.help === true) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
   const environment = compileEnvironment();
-  if (values.emit === "c") {
-    write(values.output, lower(source, gatherFiles(source), environment).text);
+  if (values.emit === "c" && output === undefined) {
+    process.stdout.write(emitC(source, environment, roles));
     return 0;
   }
   const runtime = values.load === false ? null : openHost("kernel").runtime;
-  const { report, built } = checkSource(source, { environment, runtime, kinds });
-  runtime?.[Symbol.dispose]();
-  if (values.emit === "object" && built !== undefined) {
-    writeFileSync(values.output ?? `${source.file.replace(/\.c$/, "")}.o`, built.bytes);
+  try {
+    const report = checkSource(source, { environment, runtime, roles });
+    if (output !== undefined && report.diagnostics.every(({ severity }) => severity !== "error")) {
+      const emit = values.emit === "c" ? emitC : emitObject;
+      writeFileSync(output, emit(source, environment, roles));
+    }
+    process.stdout.write(values.json === true ? `${JSON.stringify(report)}\n` : describe(report, source));
+    return report.ok ? 0 : 1;
+  } finally {
+    runtime?.[Symbol.dispose]();
   }
-  process.stdout.write(values.json === true ? `${JSON.stringify(report)}\n` : describe(report, source));
-  return report.ok ? 0 : 1;
 }
 
 function parse(args: readonly string[]) {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    allowNegative: true,
-    options: {
-      prog: { type: "string", multiple: true, default: [] },
-      cflag: { type: "string", multiple: true, default: [] },
-      load: { type: "boolean", default: true },
-      emit: { type: "string" },
-      output: { type: "string" },
-      json: { type: "boolean", default: false },
-    },
-  });
+  const { values, positionals } = parsed(args);
+  if (values.help === true) positionals.splice(0, positionals.length, "-");
   const [file, ...more] = positionals;
-  if (file === undefined || more.length > 0) throw new UsageError("give one source file");
-  if (values.emit !== undefined && values.emit !== "c" && values.emit !== "object") {
-    throw new UsageError(`--emit takes "c" or "object", not ${JSON.stringify(values.emit)}`);
+  if (file === undefined || more.length > 0) throw new WrongArguments("give one source file");
+  const { emit } = values;
+  if (emit !== undefined && emit !== "c" && emit !== "object") {
+    throw new WrongArguments(`--emit takes "c" or "object", not ${JSON.stringify(emit)}`);
   }
-  let text: string;
+  if (emit === undefined && values.output !== undefined) {
+    throw new WrongArguments("--output says where --emit writes: give --emit c or --emit object too");
+  }
+  if (emit === "c" && values.json === true && values.output === undefined) {
+    throw new WrongArguments("--emit c prints the C itself, not an object of JSON: give --output too");
+  }
+  if (emit === "object" && file === "-" && values.output === undefined) {
+    throw new WrongArguments("standard input has no folder to write an object to: give --output too");
+  }
+  const output = values.output ?? (emit === "object" ? objectBeside(file) : undefined);
+  const isHelp = values.help === true;
+  const source = isHelp ? { file, text: "", folder: "", cflags: [] } : readSource(file, values.cflag);
+  return { values, source, roles: readRoles(values.prog), output };
+}
+
+function parsed(args: readonly string[]) {
   try {
-    text = readFileSync(file, "utf8");
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      allowNegative: true,
+      options: {
+        prog: { type: "string", multiple: true, default: [] },
+        cflag: { type: "string", multiple: true, default: [] },
+        load: { type: "boolean", default: true },
+        emit: { type: "string" },
+        output: { type: "string" },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
   } catch (cause) {
-    throw new UsageError(`cannot read ${file}`, { cause });
+    throw new WrongArguments((cause as Error).message, { cause });
   }
-  const source: Source = { file, text, folder: dirname(resolve(file)), cflags: values.cflag };
-  return { values, source, kinds: new Map(values.prog.map(readKind)) };
 }
 
-function readKind(text: string): readonly [string, ProgramKindName] {
-  const [name = "", kind = ""] = text.split("=");
-  const known = programKindNames.find((candidate) => candidate === kind);
-  if (name === "" || known === undefined) {
-    const hint =
-      didYouMean(nearestNames(kind, programKindNames)) ?? `types are ${programKindNames.join(", ")}`;
-    throw new UsageError(`--prog takes FUNCTION=TYPE, not ${JSON.stringify(text)}; ${hint}`);
-  }
-  return [name, known];
+function objectBeside(file: string): string {
+  return `${file.replace(/\.c$/, "")}.o`;
 }
 
-function write(file: string | undefined, text: string): void {
-  if (file === undefined) process.stdout.write(text);
-  else writeFileSync(file, text);
+function readSource(file: string, cflags: readonly string[]): Source {
+  const isInput = file === "-";
+  try {
+    const text = readFileSync(isInput ? 0 : file, "utf8");
+    return {
+      file: isInput ? "<stdin>" : file,
+      text,
+      folder: isInput ? process.cwd() : dirname(resolve(file)),
+      cflags,
+    };
+  } catch (cause) {
+    throw new UsageError(`cannot read ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function readRoles(texts: readonly string[]): Roles {
+  const roles = new Map<string, ProgramRole>();
+  for (const text of texts) {
+    const equals = text.indexOf("=");
+    const [name, kind] = [text.slice(0, Math.max(0, equals)), text.slice(equals + 1)];
+    const role = roleNamed(kind);
+    if (name === "" || role === null) {
+      const near = didYouMean(nearestNames(kind, programKindNames));
+      throw new UsageError(`--prog takes FUNCTION=TYPE, not ${JSON.stringify(text)}`, {
+        hint: near ?? `types are ${programKindNames.join(", ")}`,
+      });
+    }
+    if (roles.has(name)) throw new UsageError(`--prog gives "${name}" two types`);
+    roles.set(name, role);
+  }
+  return roles;
 }
 
 function describe(report: CheckReport, source: Source): string {
   const lines: string[] = [];
   if (report.diagnostics.length > 0) {
-    lines.push(formatDiagnostics(report.diagnostics, linesOf(gatherFiles(source).texts)));
+    const findings = report.diagnostics.map(({ hint, ...finding }) => ({
+      ...finding,
+      hint: hint ?? undefined,
+    }));
+    lines.push(formatDiagnostics(findings, linesOf(gatherFiles(source).texts)));
   }
   for (const map of report.maps) {
-    const sizes = `${map.type}, key ${map.key_size} bytes, value ${map.value_size} bytes, ${map.max_entries} entries`;
-    lines.push(`map ${map.name}: ${sizes}${map.error === undefined ? "" : `\n  ${map.error.message}`}`);
+    const sizes = `key ${map.key_size} bytes, value ${map.value_size} bytes, ${map.max_entries} entries`;
+    lines.push(`map ${map.name}: ${map.type}, ${sizes}`);
   }
   for (const { name, type, ok, insns, error } of report.programs) {
     lines.push(`program ${name}: ${type ?? "unknown type"}, ${insns} instructions${ok ? "" : ", refused"}`);

@@ -132,8 +132,7 @@ export function compileLowered(
   const args = [
     ...targetFlags,
     ...compileFlags,
-    ...loweringDefinitions(environment, options.syscallTracepoint),
-    `-D__RX_NUM_CPUS=${environment.onlineCpus}`,
+    ...definitionsFor(environment, options.syscallTracepoint),
     ...options.cflags.filter((flag) => /^-(?:O|f|m|W)/.test(flag)),
     "-x",
     "c",
@@ -143,4 +142,34 @@ export function compileLowered(
     "-",
   ];
   return runClang(clang, args, `# 1 "${OWN_TEXT}"\n${prelude}\n${source.text}`, options.positionOf);
+}
+
+function definitionsFor(environment: CompileEnvironment, syscallTracepoint: boolean): readonly string[] {
+  return [
+    ...loweringDefinitions(environment, syscallTracepoint),
+    `-D__RX_NUM_CPUS=${environment.onlineCpus}`,
+  ];
+}
+
+/**
+ * Lowered C as one text that any clang with a BPF back end compiles by itself: it includes nothing and needs no -D.
+ * The user's part comes last.
+ */
+export function standaloneText(source: LoweredSource, environment: CompileEnvironment): string {
+  const macros = definitionsFor(environment, false).map((flag) => {
+    const [name = "", value = "1"] = flag.slice("-D".length).split("=");
+    return `#define ${name} ${value}`;
+  });
+  const { major, minor, patch } = environment.version;
+  return [
+    `/* Lowered for Linux ${major}.${minor}.${patch} (${environment.arch}).`,
+    ` * Compile with: clang -target bpf ${compileFlags.join(" ")} -c FILE.c -o FILE.o */`,
+    // Sources of BCC's dialect are not written for a compiler's taste, and some warnings are errors by default.
+    '#pragma clang diagnostic ignored "-Weverything"',
+    ...macros,
+    "",
+    preludeFor(source, () => environment.types()),
+    "/* ---- the source, lowered ---- */",
+    source.text,
+  ].join("\n");
 }

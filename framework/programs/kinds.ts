@@ -132,6 +132,38 @@ export function roleOfFunction(name: string): ProgramRole | null {
   return null;
 }
 
+/**
+ * What a word for a kind of program means: a name of the table ("sched_cls", in any case), the beginning of one of BCC's
+ * function names ("kfunc"), or a section as libbpf has it, with or without a target ("tc", "fentry/vfs_read"). Null for
+ * other words.
+ */
+export function roleNamed(word: string): ProgramRole | null {
+  const lower = word.toLowerCase();
+  const kind = programKindNames.find((name) => name === lower || programKinds[name].prefix === `${lower}__`);
+  return kind === undefined ? roleOfSection(word) : { kind, target: null };
+}
+
+/** The section that libbpf takes for a role, for instance "tracepoint/sched/sched_switch"; null where it knows none. */
+export function sectionOfRole({ kind, target }: ProgramRole): string | null {
+  const [pattern] = programKinds[kind].sections as readonly string[];
+  if (pattern === undefined) return null;
+  const base = pattern.replace(/[+/]$/, "");
+  switch (target?.hook) {
+    case "kprobe": {
+      const call = target.symbol.startsWith("sys_") ? target.symbol.slice("sys_".length) : null;
+      if (call !== null) return `${kind === "kretprobe" ? "kretsyscall" : "ksyscall"}/${call}`;
+      return `${base}/${target.symbol}${target.offset === 0 ? "" : `+${target.offset}`}`;
+    }
+    case "tracepoint":
+      return `${base}/${target.category}/${target.name}`;
+    case "raw_tracepoint":
+    case "btf":
+      return `${base}/${target.name}`;
+    default:
+      return base;
+  }
+}
+
 function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
   if (rest === "") return null;
   switch (programKinds[kind].hook) {

@@ -32,6 +32,8 @@ export interface PassInput {
   readonly kernelTypes: () => Btf | null;
   /** Types of the source's expressions; made for the first pass that asks. */
   readonly expressions: () => ExpressionTypes;
+  /** The section for a program function of BCC's dialect; null for one that keeps its name for our own loader. */
+  readonly sectionOf: (name: string) => string | null;
 }
 
 /** A pure step of lowering. None sees another's output, so their order does not matter. */

@@ -14,7 +14,7 @@ const MOST_PARAMETERS = 16;
  * BCC's program functions get a section, their further parameters come from registers and the stack, and static
  * functions are inlined. A source with section names of its own is libbpf's dialect: its functions stay as they are.
  */
-export function probeFunctions({ facts }: PassInput): PassResult {
+export function probeFunctions({ facts, sectionOf }: PassInput): PassResult {
   const edits: Edit[] = [];
   const diagnostics: PassDiagnostic[] = [];
   for (const attribute of facts.normalized.attributes) {
@@ -42,9 +42,9 @@ export function probeFunctions({ facts }: PassInput): PassResult {
     if (findings.length > 0) continue;
     if (fact.parameters.length > 1 || fact.returnsVoid || called.has(fact.name)) {
       bound.add(fact.name);
-      edits.push(...bindParameters(facts, fact));
+      edits.push(...bindParameters(facts, fact, sectionAttribute(fact.name, sectionOf)));
     } else {
-      edits.push(insert(fact.start, sectionOf(fact.name)));
+      edits.push(insert(fact.start, sectionAttribute(fact.name, sectionOf)));
     }
   }
   return { edits: [...edits, ...renameUses(facts, bound)], diagnostics };
@@ -72,8 +72,8 @@ function insert(at: number, text: string): Edit {
   return { kind: "replace", start: at, end: at, text };
 }
 
-function sectionOf(name: string): string {
-  return `__attribute__((section(".bpf.fn.${name}"), used)) `;
+function sectionAttribute(name: string, sectionOf: PassInput["sectionOf"]): string {
+  return `__attribute__((section("${sectionOf(name) ?? `.bpf.fn.${name}`}"), used)) `;
 }
 
 function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
@@ -117,7 +117,7 @@ function checkParameters(fact: FunctionFact): readonly PassDiagnostic[] {
  * The user's function becomes an inlined one under another name; the program calls it with those parameters that it
  * uses. The user's text stays as written.
  */
-function bindParameters(facts: Facts, fact: FunctionFact): readonly Edit[] {
+function bindParameters(facts: Facts, fact: FunctionFact, section: string): readonly Edit[] {
   const reader = readerOf(fact.name);
   const values = fact.parameters.map((parameter, index) => {
     if (index === 0) return "ctx";
@@ -125,7 +125,7 @@ function bindParameters(facts: Facts, fact: FunctionFact): readonly Edit[] {
   });
   const call = `____${fact.name}(${values.join(", ")});`;
   const body = fact.returnsVoid ? `${call} return 0;` : `return ${call}`;
-  const program = `${sectionOf(fact.name)}int ${fact.name}(void *ctx) { ${body} }`;
+  const program = `${section}int ${fact.name}(void *ctx) { ${body} }`;
   return [
     insert(fact.start, "static inline __attribute__((always_inline)) "),
     { kind: "replace", ...fact.nameRange, text: `____${fact.name}` },

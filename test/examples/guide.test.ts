@@ -43,6 +43,7 @@ const sections: Readonly<Record<string, Section>> = {
   XDP: { cause: () => {}, needs: ["xdp_link"], onCable: true },
   "Packet fields": { cause: () => {}, onCable: true },
   "Errors and what they mean": nothing,
+  "Checking a source": nothing,
   Closing: startProcess,
 };
 
