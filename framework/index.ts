@@ -12,6 +12,7 @@ export {
   iterate,
   KeyedTable,
   type Loss,
+  NestedTable,
   type PerfBufferOptions,
   ProgramTable,
   QueueTable,
@@ -19,11 +20,14 @@ export {
   type StorageOwner,
   StorageTable,
   Table,
+  type TableLike,
+  type TypeChoice,
 } from "../maps/index.ts";
 export type { Variable } from "../maps/tables/variable.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
 export { DEBUG_PREPROCESSOR } from "./bcc/constants.ts";
 export { BpfIterator } from "./bcc/iterator.ts";
+export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
 export {

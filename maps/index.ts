@@ -23,6 +23,8 @@ export { IndexedTable } from "./tables/indexed.ts";
 export type { PerCpuItem } from "./tables/keyed.ts";
 export { KeyedTable } from "./tables/keyed.ts";
 export type { Loss } from "./tables/losses.ts";
+export type { TableLike } from "./tables/nested.ts";
+export { NestedTable } from "./tables/nested.ts";
 export type { AnyTable, TypeChoice } from "./tables/open.ts";
 export type { ProgramLike } from "./tables/programs.ts";
 export { ProgramTable } from "./tables/programs.ts";

@@ -1,7 +1,16 @@
 import type { MapKindName } from "../maps/kinds.ts";
 
 /** What one argument of a declaring macro means. */
-export type DeclaratorArgument = "kind" | "name" | "key" | "value" | "entries" | "pages" | "flags";
+export type DeclaratorArgument =
+  | "kind"
+  | "name"
+  | "key"
+  | "value"
+  | "entries"
+  | "pages"
+  | "flags"
+  | "path"
+  | "inner";
 
 /** One way to call a declaring macro: which argument stands where. */
 export type DeclaratorForm = readonly DeclaratorArgument[];
@@ -13,6 +22,8 @@ export interface Declarator {
   /** The forms by argument count, shortest first. */
   readonly forms: readonly DeclaratorForm[];
   readonly defaults: Partial<Record<DeclaratorArgument, string>>;
+  /** Other BPF objects of the process may use the table under its name. */
+  readonly isPublic?: true;
 }
 
 const u64u64 = { key: "u64", value: "u64", entries: "10240" } as const;
@@ -28,13 +39,38 @@ const queueForms: readonly DeclaratorForm[] = [
   ["name", "value", "entries"],
   ["name", "value", "entries", "flags"],
 ];
+const queueStackForms: readonly DeclaratorForm[] = [["kind", "name", "value", "entries", "flags"]];
 const reference = { key: "u32", value: "u32" } as const;
+const nested = { key: "int", value: "int" } as const;
 const storage = { key: "int", entries: "0" } as const;
 
 /** Every declaring macro with BCC's argument order and defaults (src/cc/export/helpers.h of BCC 0.26). */
 export const declarators = {
   BPF_TABLE: { kind: "named", forms: [["kind", "key", "value", "name", "entries"]], defaults: {} },
   BPF_F_TABLE: { kind: "named", forms: [["kind", "key", "value", "name", "entries", "flags"]], defaults: {} },
+  BPF_TABLE_PINNED: {
+    kind: "named",
+    forms: [
+      ["kind", "key", "value", "name", "entries", "path"],
+      ["kind", "key", "value", "name", "entries", "path", "flags"],
+    ],
+    defaults: {},
+  },
+  BPF_TABLE_PUBLIC: {
+    kind: "named",
+    forms: [["kind", "key", "value", "name", "entries"]],
+    defaults: {},
+    isPublic: true,
+  },
+  BPF_TABLE_SHARED: {
+    kind: "named",
+    forms: [
+      ["kind", "key", "value", "name", "entries"],
+      ["kind", "key", "value", "name", "entries", "flags"],
+    ],
+    defaults: {},
+    isPublic: true,
+  },
   BPF_HASH: { kind: "hash", forms: keyedForms, defaults: u64u64 },
   BPF_PERCPU_HASH: { kind: "percpu_hash", forms: keyedForms, defaults: u64u64 },
   BPF_LPM_TRIE: { kind: "lpm_trie", forms: keyedForms, defaults: u64u64 },
@@ -66,10 +102,31 @@ export const declarators = {
   },
   BPF_QUEUE: { kind: "queue", forms: queueForms, defaults: {} },
   BPF_STACK: { kind: "stack", forms: queueForms, defaults: {} },
-  BPF_QUEUESTACK: { kind: "named", forms: [["kind", "name", "value", "entries", "flags"]], defaults: {} },
+  BPF_QUEUESTACK: { kind: "named", forms: queueStackForms, defaults: {} },
+  BPF_QUEUESTACK_PINNED: {
+    kind: "named",
+    forms: [["kind", "name", "value", "entries", "flags", "path"]],
+    defaults: {},
+  },
+  BPF_QUEUESTACK_PUBLIC: { kind: "named", forms: queueStackForms, defaults: {}, isPublic: true },
+  BPF_QUEUESTACK_SHARED: { kind: "named", forms: queueStackForms, defaults: {}, isPublic: true },
+  BPF_ARRAY_OF_MAPS: { kind: "array_of_maps", forms: [["name", "inner", "entries"]], defaults: nested },
+  BPF_HASH_OF_MAPS: {
+    kind: "hash_of_maps",
+    forms: [
+      ["name", "inner"],
+      ["name", "key", "inner"],
+      ["name", "key", "inner", "entries"],
+    ],
+    defaults: { ...nested, entries: "10240" },
+  },
   BPF_DEVMAP: { kind: "devmap", forms: sized, defaults: { key: "u32", value: "int" } },
   BPF_CPUMAP: { kind: "cpumap", forms: sized, defaults: reference },
-  BPF_XSKMAP: { kind: "xskmap", forms: sized, defaults: { key: "u32", value: "int" } },
+  BPF_XSKMAP: {
+    kind: "xskmap",
+    forms: [...sized, ["name", "entries", "path"]],
+    defaults: { key: "u32", value: "int" },
+  },
   BPF_SOCKMAP: { kind: "sockmap", forms: sized, defaults: { key: "u32", value: "int" } },
   BPF_SOCKHASH: {
     kind: "sockhash",
@@ -99,7 +156,8 @@ export function isDeclarator(word: string): word is DeclaratorName {
 }
 
 /** BCC's strings for table kinds in `BPF_TABLE("...")`, where they differ from the kernel's names. */
-export const kindStrings: Readonly<Record<string, MapKindName | "histogram">> = {
+export const kindStrings: Readonly<Record<string, MapKindName | "histogram" | "extern">> = {
+  extern: "extern",
   histogram: "histogram",
   prog: "prog_array",
   perf_output: "perf_event_array",

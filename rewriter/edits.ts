@@ -3,9 +3,16 @@ import type { Range } from "./lexer.ts";
 
 /**
  * New text: words, and stretches of the original that are repeated there on one line, as they were written. What a
- * compiler finds in a stretch leads back to where it was written.
+ * compiler finds in a stretch leads back to where it was written; what it finds in words, to where they were put in,
+ * or to the place they name.
  */
-export type NewText = string | readonly (string | Range)[];
+export type NewText = string | readonly (string | Range | PlacedWords)[];
+
+/** Words about something that stands elsewhere in the original. */
+export interface PlacedWords {
+  readonly words: string;
+  readonly about: number;
+}
 
 /**
  * A change to a text, against its original offsets: UTF-16 units, end exclusive. Line breaks and line markers in what
@@ -93,6 +100,7 @@ export function applyEdits(original: string, edits: readonly Edit[]): EditedText
     push(original.slice(done, piece.at), done, true);
     for (const part of typeof piece.text === "string" ? [piece.text] : piece.text) {
       if (typeof part === "string") push(part, piece.at, false);
+      else if ("words" in part) push(part.words, part.about, false);
       else {
         for (const line of linesIn(original, part)) {
           if (line.start > part.start) push(" ", line.start, false);

@@ -31,7 +31,7 @@ const SPELLED_RESULTS: Readonly<Record<string, string>> = {
 };
 
 /** Methods that give a pointer to a table's value. */
-const VALUE_METHODS = /^(?:lookup\w*|\w+_storage_get|get_local_storage)$/;
+const VALUE_METHODS = /^(?:(?:map_)?lookup\w*|\w+_storage_get|get_local_storage)$/;
 
 /** Types of a source's expressions. */
 export function expressionTypes(

@@ -43,10 +43,19 @@ export interface Prototype extends Range {
 /** A table that the source declares through one of BCC's macros. */
 export interface TableFact {
   readonly name: string;
-  readonly kind: MapKindName | "histogram";
+  readonly kind: TableKind;
   /** The C type of its values; "" when the kind has none. */
   readonly value: string;
+  /** Where in a BPF file system it is kept, or null. */
+  readonly pin: string | null;
+  /** Other BPF objects of the process may use it under its name. */
+  readonly isPublic: boolean;
+  /** Where its macro stands. */
+  readonly offset: number;
 }
+
+/** A histogram is an array or a hash, as its key says; an extern table is of the kind that another object gave it. */
+export type TableKind = MapKindName | "histogram" | "extern";
 
 /** A call of a method on a variable: `receiver.method(arguments)`. */
 export interface MethodCall extends Range {
@@ -57,6 +66,12 @@ export interface MethodCall extends Range {
   /** From behind the method's name to behind the opening bracket. */
   readonly open: Range;
   readonly arguments: readonly Range[];
+}
+
+/** A call of a member through a pointer: `pointer->method(arguments)`. */
+export interface PointerCall {
+  readonly method: string;
+  readonly methodRange: Range;
 }
 
 /** A call of a function by name. */
@@ -78,6 +93,7 @@ export interface Facts {
   readonly prototypes: readonly Prototype[];
   readonly methodCalls: readonly MethodCall[];
   readonly calls: readonly FunctionCall[];
+  readonly pointerCalls: readonly PointerCall[];
   /** Whether a name at an offset means a local variable or a parameter. */
   isLocal(name: string, offset: number): boolean;
   /** Names of file scope: functions, variables, typedefs, enumerators. */
@@ -124,7 +140,7 @@ export function collectFacts(text: string): Facts {
   const walk = new Walk(normalized);
   for (const node of root.descendantsOfType(NODES)) walk.visit(node);
   const { prototypes, fileNames, tags } = walk;
-  const { calls, methodCalls } = collectCalls(text, normalized, walk.declarators);
+  const { calls, methodCalls, pointerCalls } = collectCalls(text, normalized, walk.declarators);
   const called = new Set(calls.map((call) => call.name));
   const functions = walk.functions.map((fact): FunctionFact => {
     const isCalled = called.has(fact.name) && !fact.takesContext && roleOfFunction(fact.name) === null;
@@ -144,6 +160,7 @@ export function collectFacts(text: string): Facts {
     prototypes,
     methodCalls,
     calls,
+    pointerCalls,
     isLocal: localFinder(walk.locals),
     fileNames,
     tags,
@@ -399,8 +416,9 @@ function collectCalls(
   text: string,
   { tokens, partners }: NormalizedText,
   declarators: ReadonlySet<number>,
-): Pick<Facts, "methodCalls" | "calls"> {
+): Pick<Facts, "methodCalls" | "calls" | "pointerCalls"> {
   const methodCalls: MethodCall[] = [];
+  const pointerCalls: PointerCall[] = [];
   const calls: FunctionCall[] = [];
   const spelled = (index: number): string => {
     const token = tokens[index];
@@ -427,7 +445,9 @@ function collectCalls(
         open: { start: callee.end, end: tokens[open]!.end },
         arguments: splitArguments(text, tokens, partners, open),
       });
-    } else if (before !== "->" && !KEYWORDS.has(name) && !declarators.has(callee.start)) {
+    } else if (before === "->") {
+      pointerCalls.push({ method: name, methodRange: rangeOfToken(callee) });
+    } else if (!KEYWORDS.has(name) && !declarators.has(callee.start)) {
       calls.push({
         start: callee.start,
         end,
@@ -437,7 +457,7 @@ function collectCalls(
       });
     }
   }
-  return { methodCalls, calls };
+  return { methodCalls, calls, pointerCalls };
 }
 
 function rangeOf(node: SyntaxNode): Range {

@@ -10,8 +10,8 @@ import { declareMaps } from "./passes/declare-maps.ts";
 import { type PassDiagnostic, passes } from "./passes/index.ts";
 import { SourceText } from "./source-text.ts";
 
-export type { TableFact } from "./facts.ts";
-export { dropCounterOf } from "./passes/declare-maps.ts";
+export type { TableKind } from "./facts.ts";
+export { dropMapOf } from "./map-definition.ts";
 
 /** A preprocessed source. */
 export interface RewriteInput {
@@ -33,6 +33,11 @@ export interface FunctionDeclaration {
   readonly name: string;
   /** The section its own attribute names; null for BCC's functions, which get one of ours. */
   readonly section: string | null;
+  readonly position: SourcePosition;
+}
+
+/** A table that one of BCC's macros declares. */
+export interface TableDeclaration extends Omit<TableFact, "offset"> {
   readonly position: SourcePosition;
 }
 
@@ -60,7 +65,7 @@ export interface Mentions {
 export interface RewriteResult {
   /** Plain C with plain helper calls, with line markers to the user's files. */
   readonly text: string;
-  readonly tables: readonly TableFact[];
+  readonly tables: readonly TableDeclaration[];
   readonly functions: readonly FunctionDeclaration[];
   readonly tracepoints: readonly TracepointUse[];
   readonly mentions: Mentions;
@@ -99,7 +104,10 @@ export function rewrite({
   );
   return {
     text: edited.text,
-    tables: [...declared.tables.values()],
+    tables: [...declared.tables.values()].map(({ offset, ...table }) => ({
+      ...table,
+      position: source.positionAt(offset),
+    })),
     functions: facts.functions
       .filter((fact) => !fact.isHelper)
       .map(({ name, section, start }) => ({ name, section, position: source.positionAt(start) })),

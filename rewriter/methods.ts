@@ -1,4 +1,5 @@
 import { type MapKindName, mapKinds } from "../maps/kinds.ts";
+import type { TableKind } from "./facts.ts";
 
 /** A method that tables have in C. */
 export interface Method {
@@ -19,10 +20,21 @@ const values = all.filter((kind) => ["keyed", "indexed", "nested"].includes(mapK
 const hashes = values.filter((kind) => mapKinds[kind].canMiss && mapKinds[kind].table === "keyed");
 const counted = values.filter((kind) => mapKinds[kind].table !== "nested");
 const queues: readonly MapKindName[] = ["queue", "stack"];
+const walkable = values.filter(
+  (kind) =>
+    mapKinds[kind].table !== "nested" &&
+    !kind.endsWith("storage") &&
+    kind !== "lpm_trie" &&
+    kind !== "struct_ops",
+);
+const perCpu: readonly MapKindName[] = ["percpu_hash", "lru_percpu_hash", "percpu_array"];
 const sockets: readonly MapKindName[] = ["sockmap", "sockhash"];
 const redirects: readonly MapKindName[] = ["devmap", "devmap_hash", "cpumap", "xskmap"];
 
-/** Every method with BCC's spelling and argument order. */
+/**
+ * Every method with BCC's spelling and argument order; for helpers that BCC has no method for, the helper's name and its
+ * arguments without the map.
+ */
 export const methods = {
   lookup: { arguments: [1, 1], macro: "bcc_lookup", kinds: [...values, ...sockets, "xskmap"] },
   lookup_or_try_init: { arguments: [2, 2], macro: "bcc_lookup_or_try_init", kinds: counted },
@@ -68,6 +80,27 @@ export const methods = {
   sock_map_update: { arguments: [3, 3], macro: "bcc_sock_map_update", kinds: ["sockmap"] },
   sock_hash_update: { arguments: [3, 3], macro: "bcc_sock_hash_update", kinds: ["sockhash"] },
   msg_redirect_hash: { arguments: [3, 3], macro: "bcc_msg_redirect_hash", kinds: ["sockhash"] },
+  cgrp_storage_get: { arguments: [3, 3], macro: "bcc_cgrp_storage_get", kinds: ["cgrp_storage"] },
+  cgrp_storage_delete: { arguments: [1, 1], macro: "bcc_cgrp_storage_delete", kinds: ["cgrp_storage"] },
+  for_each_map_elem: { arguments: [3, 3], macro: "bcc_for_each_map_elem", kinds: walkable },
+  map_lookup_percpu_elem: { arguments: [2, 2], macro: "bcc_map_lookup_percpu_elem", kinds: perCpu },
+  msg_redirect_map: { arguments: [3, 3], macro: "bcc_msg_redirect_map", kinds: ["sockmap"] },
+  ringbuf_reserve_dynptr: {
+    arguments: [3, 3],
+    macro: "bcc_ringbuf_reserve_dynptr",
+    kinds: ["ringbuf"],
+    countsDrops: true,
+  },
+  ringbuf_submit_dynptr: { arguments: [2, 2], macro: "bcc_ringbuf_submit_dynptr", kinds: ["ringbuf"] },
+  ringbuf_discard_dynptr: { arguments: [2, 2], macro: "bcc_ringbuf_discard_dynptr", kinds: ["ringbuf"] },
+  sk_redirect_map: { arguments: [3, 3], macro: "bcc_sk_redirect_map", kinds: ["sockmap"] },
+  sk_select_reuseport: {
+    arguments: [3, 3],
+    macro: "bcc_sk_select_reuseport",
+    kinds: ["reuseport_sockarray", ...sockets],
+  },
+  skb_under_cgroup: { arguments: [2, 2], macro: "bcc_skb_under_cgroup", kinds: ["cgroup_array"] },
+  user_ringbuf_drain: { arguments: [3, 3], macro: "bcc_user_ringbuf_drain", kinds: ["user_ringbuf"] },
   sk_redirect_hash: { arguments: [3, 3], macro: "bcc_sk_redirect_hash", kinds: ["sockhash"] },
 } as const satisfies Record<string, Method>;
 
@@ -78,13 +111,17 @@ export function isMethod(word: string): word is MethodName {
   return Object.hasOwn(methods, word);
 }
 
-/** Whether tables of a kind have a method; a histogram has what arrays and hashes have in common, and deletion. */
-export function kindHasMethod(kind: MapKindName | "histogram", method: MethodName): boolean {
+/**
+ * Whether tables of a kind have a method. A histogram has what arrays and hashes have in common, and deletion; another
+ * object's table may be of any kind.
+ */
+export function kindHasMethod(kind: TableKind, method: MethodName): boolean {
   const { kinds }: Method = methods[method];
+  if (kind === "extern") return true;
   return kind === "histogram" ? kinds.includes("hash") : kinds.includes(kind);
 }
 
 /** The methods of a kind, for hints. */
-export function methodsOf(kind: MapKindName | "histogram"): readonly MethodName[] {
+export function methodsOf(kind: TableKind): readonly MethodName[] {
   return (Object.keys(methods) as MethodName[]).filter((method) => kindHasMethod(kind, method));
 }

@@ -73,7 +73,7 @@ interface FunctionCells {
 /** Helpers whose result leads to a table's value. */
 const MAP_RESULT =
   /^bpf_(?:map_lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage|dynptr_(?:data|slice)\w*)$/;
-const MAP_METHOD = /^(?:lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage)$/;
+const MAP_METHOD = /^(?:(?:map_)?lookup\w*|\w+_storage_get|ringbuf_reserve|get_local_storage)$/;
 /** Methods that put the value at their second or first argument into the table. */
 const STORING_METHOD = /^(?:update|insert|lookup_or_\w+|push)$/;
 const TAKING_METHOD = /^(?:pop|peek)$/;

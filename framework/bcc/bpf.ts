@@ -3,7 +3,7 @@ import { dirname, resolve } from "node:path";
 import type { Observable } from "rxjs";
 import { type AnyTable, BufferGroup, openTable, select, traceLines } from "../../maps/index.ts";
 import { findVariable, type Variable, variablesOf } from "../../maps/tables/variable.ts";
-import { dropCounterOf } from "../../rewriter/index.ts";
+import { dropMapOf } from "../../rewriter/index.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
 import { gatherFiles, type Source } from "../compile/preprocess.ts";
 import { didYouMean, nearestNames } from "../core/diagnostics.ts";
@@ -15,8 +15,9 @@ import { type Link, opensProcesses, type Program, type RawMap, type SocketLink }
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
+import { createMaps } from "./object-maps.ts";
 import { checkOptions, type OptionType } from "./options.ts";
-import { atUsersLine, type Built, buildObject, lower } from "./pipeline.ts";
+import { atUsersLine, type BuildOptions, type Built, buildObject, lower } from "./pipeline.ts";
 import {
   countedSource,
   discardStaleLines,
@@ -43,6 +44,8 @@ export interface BpfOptions {
   readonly autoAttach?: boolean | readonly string[];
   /** Functions whose target this kernel may lack: they stay unattached then, and `unattached` says why. */
   readonly optional?: readonly string[];
+  /** Whether programs count what does not fit into a ring buffer, for `lost`; true unless said otherwise. */
+  readonly countDrops?: boolean;
 }
 
 const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
@@ -53,6 +56,7 @@ const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   runtime: "string?",
   autoAttach: "booleanOrStrings?",
   optional: "strings?",
+  countDrops: "boolean?",
 };
 
 /** A loaded function: what `load_func` gives and prog arrays take. */
@@ -80,9 +84,10 @@ export class BPF extends UserHooks implements Disposable {
   protected readonly scope = new Scope("this BPF object");
   protected readonly host: Host;
   readonly #source: Source;
+  readonly #options: BuildOptions;
   readonly #built: Built;
   #forSyscalls: Built | undefined;
-  readonly #maps = new Map<string, RawMap>();
+  readonly #maps: ReadonlyMap<string, RawMap>;
   readonly #tables = new Map<string, AnyTable>();
   readonly #programs = new Map<string, Program>();
   readonly #unattached = new Map<string, BpfError>();
@@ -99,6 +104,7 @@ export class BPF extends UserHooks implements Disposable {
     super();
     checkOptions("BPF", options, OPTIONS);
     this.#source = sourceOf(options);
+    this.#options = { syscallTracepoint: false, countDrops: options.countDrops ?? true };
     try {
       this.host = openHost(options.runtime);
       this.scope.own(this.host.runtime);
@@ -108,10 +114,8 @@ export class BPF extends UserHooks implements Disposable {
         traceLines(() => countedSource(this.host.runtime.openTrace()), { signal: closing.signal });
       this.#trace = this.scope.own(new TracePipe(openLines));
       if (options.debug !== undefined) printLowered(options.debug, this.#source, this.host.environment);
-      this.#built = buildObject(this.#source, this.host.environment, { syscallTracepoint: false });
-      for (const spec of this.#built.object.maps) {
-        this.#maps.set(spec.name, this.scope.own(this.host.runtime.createMap(spec)));
-      }
+      this.#built = buildObject(this.#source, this.host.environment, this.#options);
+      this.#maps = createMaps(this.#built, this.host.runtime, this.scope);
       this.attachments = new Attachments({
         runtime: this.host.runtime,
         scope: this.scope,
@@ -188,7 +192,7 @@ export class BPF extends UserHooks implements Disposable {
 
   /** Names of the tables that the source declares. */
   get tableNames(): readonly string[] {
-    return [...this.#maps.keys()].filter((name) => !name.startsWith(".") && !name.startsWith("__lost_"));
+    return [...this.#maps.keys()].filter((name) => !name.startsWith("."));
   }
 
   /**
@@ -347,20 +351,25 @@ export class BPF extends UserHooks implements Disposable {
       );
     }
     if (readsRegisters) {
-      this.#forSyscalls ??= buildObject(this.#source, this.host.environment, { syscallTracepoint: true });
+      this.#forSyscalls ??= buildObject(this.#source, this.host.environment, {
+        ...this.#options,
+        syscallTracepoint: true,
+      });
     }
     return this.#load(this.#forSyscalls ?? this.#built, name, "tracepoint");
   }
 
   /** Reads the counter that stands beside a ring buffer: records dropped so far on each CPU. */
   #dropsOf(name: string): (() => readonly bigint[]) | undefined {
-    const counter = this.#maps.get(dropCounterOf(name));
+    const counter = this.#maps.get(dropMapOf(name));
     if (counter === undefined) return undefined;
-    const totals = new BigUint64Array(this.host.runtime.cpuCount);
+    const totals = new BigUint64Array(counter.spec.valueSize / 8);
+    const bytes = new Uint8Array(totals.buffer);
+    const used = totals.subarray(0, this.host.runtime.cpuCount);
     const key = new Uint8Array(counter.spec.keySize);
     return () => {
-      counter.lookup(key, new Uint8Array(totals.buffer));
-      return [...totals];
+      counter.lookup(key, bytes);
+      return [...used];
     };
   }
 

@@ -146,7 +146,8 @@ class Check implements Disposable {
     const { runtime } = this.#options;
     const slots = maxEntries === 0 && kind === "perf_event_array" ? runtime?.cpuCount : undefined;
     try {
-      if (runtime !== null) this.#maps.set(name, runtime.createMap(spec));
+      // Nothing of a check outlives it.
+      if (runtime !== null) this.#maps.set(name, runtime.createMap({ ...spec, pin: undefined }));
     } catch (error) {
       if (!(error instanceof BpfError)) throw error;
       const { code, message, hint } = error;

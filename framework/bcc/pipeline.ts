@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type RewriteResult, rewrite, type TableFact } from "../../rewriter/index.ts";
+import { type RewriteResult, rewrite, type TableDeclaration } from "../../rewriter/index.ts";
 import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.ts";
 import { findClang } from "../compile/clang.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
@@ -34,7 +34,7 @@ import { placeTracepoint } from "../programs/targets.ts";
 
 /** What the rewriter found in a source, as far as it is needed after compiling. Kept in the cache beside the object. */
 export interface SourceFacts {
-  readonly tables: readonly TableFact[];
+  readonly tables: readonly TableDeclaration[];
   readonly functions: readonly {
     readonly name: string;
     readonly section: string | null;
@@ -63,6 +63,8 @@ export interface Built {
 export interface BuildOptions {
   /** The programs will run on tracepoints of system calls, in place of probes of their functions. */
   readonly syscallTracepoint: boolean;
+  /** Programs count what does not fit into a ring buffer; true unless said otherwise. */
+  readonly countDrops?: boolean;
 }
 
 /**
@@ -78,7 +80,7 @@ export function buildObject(source: Source, environment: CompileEnvironment, opt
     clang.identity,
     environment.identity,
     headersIdentity(),
-    String(options.syscallTracepoint),
+    JSON.stringify([options.syscallTracepoint, options.countDrops ?? true]),
     JSON.stringify(source.cflags),
     source.folder,
     ...[...files.texts].flat(),

@@ -60,14 +60,26 @@ export function definitions(kernel: KernelFacts): readonly string[] {
   ];
 }
 
+/** What the lowered text's macros may mean. */
+export interface Meanings {
+  /** The programs will run on tracepoints of system calls, in place of probes of their functions. */
+  readonly syscallTracepoint: boolean;
+  /** Programs count what does not fit into a ring buffer; true unless said otherwise. */
+  readonly countDrops?: boolean;
+}
+
 /** `-D` arguments of the compiling run. */
-export function loweringDefinitions(kernel: KernelFacts, syscallTracepoint: boolean): readonly string[] {
+export function loweringDefinitions(
+  kernel: KernelFacts,
+  { syscallTracepoint, countDrops = true }: Meanings,
+): readonly string[] {
   const macros = (archMacros[kernel.arch] ?? []).filter((macro) => macro.startsWith("__TARGET"));
   return [
     ...macros.map((macro) => `-D${macro}`),
     `-D__RX_PAGE_SIZE=${kernel.pageSize}`,
     ...(kernel.hasSyscallWrapper ? ["-DRX_SYSCALL_WRAPPER"] : []),
     ...(syscallTracepoint ? ["-DRX_SYSCALL_TRACEPOINT"] : []),
+    ...(countDrops ? [] : ["-DRX_NO_DROP_COUNTS"]),
   ];
 }
 

@@ -4,7 +4,7 @@ import { declareHelper, helpers } from "../isa/helpers.ts";
 import type { Btf } from "../object/btf.ts";
 import { type Clang, type ClangOutput, OWN_TEXT, type PositionOf, runClang } from "./clang.ts";
 import type { CompileEnvironment } from "./environment.ts";
-import { compileFlags, loweringDefinitions, targetFlags } from "./flags.ts";
+import { compileFlags, loweringDefinitions, type Meanings, targetFlags } from "./flags.ts";
 import { kernelTypes, type TypeRequest } from "./kernel-types.ts";
 import { headersFolder } from "./preprocess.ts";
 import { uapiEnumerators } from "./uapi-enumerators.ts";
@@ -114,15 +114,13 @@ export function preludeFor(source: LoweredSource, types: () => Btf | null): stri
 /**
  * Compiles lowered C to an object.
  *
- * @param options.syscallTracepoint the programs will run on tracepoints of system calls, in place of probes
  * @throws CompileError with positions in the user's text
  */
 export function compileLowered(
   clang: Clang,
   source: LoweredSource,
-  options: {
+  options: Meanings & {
     readonly environment: CompileEnvironment;
-    readonly syscallTracepoint: boolean;
     readonly cflags: readonly string[];
     readonly positionOf: PositionOf;
   },
@@ -132,7 +130,7 @@ export function compileLowered(
   const args = [
     ...targetFlags,
     ...compileFlags,
-    ...definitionsFor(environment, options.syscallTracepoint),
+    ...definitionsFor(environment, options),
     ...options.cflags.filter((flag) => /^-(?:O|f|m|W)/.test(flag)),
     "-x",
     "c",
@@ -144,11 +142,8 @@ export function compileLowered(
   return runClang(clang, args, `# 1 "${OWN_TEXT}"\n${prelude}\n${source.text}`, options.positionOf);
 }
 
-function definitionsFor(environment: CompileEnvironment, syscallTracepoint: boolean): readonly string[] {
-  return [
-    ...loweringDefinitions(environment, syscallTracepoint),
-    `-D__RX_NUM_CPUS=${environment.onlineCpus}`,
-  ];
+function definitionsFor(environment: CompileEnvironment, meanings: Meanings): readonly string[] {
+  return [...loweringDefinitions(environment, meanings), `-D__RX_NUM_CPUS=${environment.onlineCpus}`];
 }
 
 /**
@@ -156,7 +151,7 @@ function definitionsFor(environment: CompileEnvironment, syscallTracepoint: bool
  * The user's part comes last.
  */
 export function standaloneText(source: LoweredSource, environment: CompileEnvironment): string {
-  const macros = definitionsFor(environment, false).map((flag) => {
+  const macros = definitionsFor(environment, { syscallTracepoint: false }).map((flag) => {
     const [name = "", value = "1"] = flag.slice("-D".length).split("=");
     return `#define ${name} ${value}`;
   });

@@ -102,6 +102,8 @@ export class VerifierError extends BpfError {
 
 export type MapErrorCode =
   | "MAP_CREATE"
+  | "MAP_PIN"
+  | "MAP_MISMATCH"
   | "MAP_FULL"
   | "KEY_EXISTS"
   | "KEY_MISSING"

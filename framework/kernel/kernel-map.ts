@@ -8,15 +8,17 @@ import type {
   BatchWriteMap,
   FilterMap,
   PopMap,
-  RawMap,
+  SharedMap,
   UpdateMode,
 } from "../runtime/types.ts";
 import { BpfFailure, bpfReply } from "../sys/bpf.ts";
-import type { Fd } from "../sys/fd.ts";
+import { duplicate, type Fd } from "../sys/fd.ts";
 import { addressOf, lastErrno, libc, type NativeSyscall, type PinnedMemory, pinned } from "../sys/libc.ts";
 import { possibleCpus } from "../sys/proc.ts";
 import { mapBatch, mapElem } from "../uapi/bpf-attr.ts";
 import { BPF_ANY, BPF_EXIST, BPF_NOEXIST, type BpfCommand, bpfCommands } from "../uapi/constants.ts";
+import { mapInfo } from "./map-info.ts";
+import { pinAt } from "./pins.ts";
 
 // Numbers of this file's own: loaders that compile imports to getters would make each use in an operation a call.
 const LOOKUP = bpfCommands.BPF_MAP_LOOKUP_ELEM;
@@ -32,7 +34,7 @@ const ATTR_BYTES = mapElem.size;
  * Each map keeps its key, its value and the attrs that point at them in memory of its own, encoded once: an operation
  * copies its bytes there and makes the call, and allocates nothing.
  */
-export class KernelMap implements RawMap {
+export class KernelMap implements SharedMap {
   readonly spec: MapSpec;
   readonly #fd: Fd;
   readonly #syscall: NativeSyscall;
@@ -80,6 +82,22 @@ export class KernelMap implements RawMap {
 
   get closed(): boolean {
     return this.#fd.closed;
+  }
+
+  /** @throws UnsupportedError before Linux 4.13 */
+  get id(): number {
+    return mapInfo(this.#fd).id;
+  }
+
+  share(spec: MapSpec): KernelMap {
+    const fd = duplicate(this.fd, `table "${spec.name}"`);
+    return new (this.constructor as typeof KernelMap)(spec, fd);
+  }
+
+  pin(path: string): void {
+    const { name } = this.spec;
+    if (pinAt(path, this.fd, name)) return;
+    throw new MapError("MAP_PIN", `cannot pin table "${name}" at ${path}: there is something already`);
   }
 
   lookup(key: Uint8Array, into: Uint8Array): boolean {
@@ -169,7 +187,7 @@ export class KernelMap implements RawMap {
       new MapError(code, message, { hint, cause });
     switch (errno) {
       case "E2BIG":
-        if (mapKinds[kind].table === "keyed" || mapKinds[kind].table === "queue") {
+        if (mapKinds[kind].keySize !== 4) {
           const hint =
             'declare it with more entries, take some out, or let it drop old ones: BPF_TABLE("lru_hash", ...)';
           return fail("MAP_FULL", `table "${name}" is full (${maxEntries} entries)`, hint);
@@ -208,6 +226,14 @@ export class KernelMap implements RawMap {
           cause,
         },
       );
+    }
+    if (mapKinds[kind].table === "nested" && (errno === "EBADF" || errno === "EINVAL")) {
+      const why =
+        errno === "EBADF" ? "the value is no open table" : "the table is not like those it is declared for";
+      return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why} (${errno})`, {
+        hint: "tables inside are like the declared one: the same kind, key and value sizes, flags, and size for arrays",
+        cause,
+      });
     }
     const cannot = errno === "EINVAL" || errno === "ENOTSUPP" || errno === "EOPNOTSUPP";
     const why = cannot ? `the kernel does not allow it for ${kind} maps (${errno})` : errno;

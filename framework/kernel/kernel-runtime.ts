@@ -9,6 +9,7 @@ import type {
   FeatureName,
   Link,
   OpenDescriptor,
+  PinningRuntime,
   ProcessRuntime,
   Program,
   RawMap,
@@ -22,7 +23,7 @@ import { mapCreate } from "../uapi/bpf-attr.ts";
 import { attach } from "./attach/index.ts";
 import { BtfObjects } from "./btf-objects.ts";
 import { supports } from "./features.ts";
-import { createMap, kernelMap } from "./maps.ts";
+import { createMap, kernelMap, openPinnedMap } from "./maps.ts";
 import { isPermission } from "./permission.ts";
 import { openProcess } from "./processes.ts";
 import { kernelProgram, loadProgram } from "./programs.ts";
@@ -40,7 +41,7 @@ export type KernelAccess = { readonly ok: true } | { readonly ok: false; readonl
  * Owns the types it loaded. What it created and attached belongs to the caller, and lives on when the runtime is
  * disposed.
  */
-export class KernelRuntime implements ProcessRuntime {
+export class KernelRuntime implements ProcessRuntime, PinningRuntime {
   readonly name = "kernel";
   readonly cpuCount: number;
   readonly #scope = new Scope("the kernel runtime");
@@ -71,6 +72,11 @@ export class KernelRuntime implements ProcessRuntime {
   createMap(spec: MapSpec): RawMap {
     this.#scope.assertOpen();
     return createMap(spec, this.#types);
+  }
+
+  openPinned(path: string): RawMap {
+    this.#scope.assertOpen();
+    return openPinnedMap(path);
   }
 
   loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): Program {

@@ -1,4 +1,4 @@
-import { type MapKindName, mapKinds } from "../../maps/kinds.ts";
+import { type MapKindName, mapKindOf, mapKinds } from "../../maps/kinds.ts";
 import { type BpfError, MapError, UnsupportedError, UsageError } from "../core/errors.ts";
 import { isAtLeast } from "../core/version.ts";
 import type { MapSpec } from "../object/object-spec.ts";
@@ -7,28 +7,125 @@ import { bpf, errnoOf } from "../sys/bpf.ts";
 import { Fd } from "../sys/fd.ts";
 import { kernelRelease, kernelVersion, possibleCpus, raiseMemoryLock } from "../sys/proc.ts";
 import { mapBatch, mapCreate, mapFreeze } from "../uapi/bpf-attr.ts";
-import { BPF_F_RDONLY_PROG } from "../uapi/constants.ts";
+import { BPF_F_RDONLY_PROG, MAP_ACCESS_FLAGS } from "../uapi/constants.ts";
 import type { BtfObjects } from "./btf-objects.ts";
 import { KernelBatchMap, KernelFilter, KernelHashMap, KernelMap, KernelQueue } from "./kernel-map.ts";
+import { type MapInfo, mapInfo, typesOfMap } from "./map-info.ts";
 import { objectName } from "./object-name.ts";
 import { isPermission, missingPrivilege } from "./permission.ts";
+import { openPin, pinAt } from "./pins.ts";
 
 /**
- * Creates a map and fills in its first value.
+ * Creates a map and fills in its first value, or takes it from the path where it is pinned.
  *
- * @throws UnsupportedError for a kind this kernel lacks; PermissionError; MapError MAP_CREATE for everything else
+ * @throws UnsupportedError for a kind this kernel lacks; PermissionError; MapError MAP_MISMATCH when what is pinned is
+ * another map, MAP_PIN when it cannot be pinned, MAP_CREATE for everything else
  */
 export function createMap(spec: MapSpec, types: BtfObjects): RawMap {
-  if (mapKinds[spec.kind].table === "nested") {
-    throw new UnsupportedError(`table "${spec.name}": maps of maps cannot be created on this runtime`);
-  }
   const sized = withEntries(spec);
-  const map = open(sized, new Fd(create(sized, types), `table "${spec.name}"`));
+  if (sized.pin === undefined) return made(sized, types);
+  const pinned = openPinned(sized, sized.pin);
+  if (pinned !== null) return pinned;
+  const map = made(sized, types);
+  try {
+    if (pinAt(sized.pin, map.fd, sized.name)) return map;
+    // Another process pinned its own in between: that one counts, and ours goes.
+    const theirs = openPinned(sized, sized.pin);
+    if (theirs === null) throw gone(sized, sized.pin);
+    map[Symbol.dispose]();
+    return theirs;
+  } catch (error) {
+    map[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function made(spec: MapSpec, types: BtfObjects): KernelMap {
+  const map = open(spec, new Fd(create(spec, types), `table "${spec.name}"`));
   try {
     fill(map);
     return map;
   } catch (error) {
     map[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The map under a path, which must be like the declared one; null when there is none. */
+function openPinned(spec: MapSpec, path: string): KernelMap | null {
+  const fd = openPin(path, `table "${spec.name}"`);
+  if (fd === null) return null;
+  try {
+    const info = mapInfo(fd);
+    const shape = shapeOf(spec, info);
+    const declared = shape.map(({ words, wanted }) => `${words} ${wanted}`).join(", ");
+    const pinned = shape.map(({ words, is }) => `${words} ${is}`).join(", ");
+    if (shape.every(({ wanted, is }) => wanted === is)) {
+      return open({ ...spec, maxEntries: info.max_entries }, fd);
+    }
+    throw new MapError(
+      "MAP_MISMATCH",
+      `table "${spec.name}" is declared with ${declared}, but what is pinned at ${path} has ${pinned}`,
+      { hint: "declare it as it is, use another path, or remove the file when nobody needs it" },
+    );
+  } catch (error) {
+    fd[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** What a declared map and an existing one must have in common. A size of 0 takes any. */
+function shapeOf(spec: MapSpec, info: MapInfo) {
+  const flags = (spec.flags | mapKinds[spec.kind].flags) & ~MAP_ACCESS_FLAGS;
+  const kind = mapKindOf(info.type) ?? `number ${info.type}`;
+  const entries = spec.maxEntries === 0 ? info.max_entries : spec.maxEntries;
+  return [
+    { words: "kind", wanted: spec.kind, is: kind },
+    { words: "key bytes", wanted: spec.keySize, is: info.key_size },
+    { words: "value bytes", wanted: spec.valueSize, is: info.value_size },
+    { words: "entries", wanted: entries, is: info.max_entries },
+    { words: "flags", wanted: flags, is: info.map_flags & ~MAP_ACCESS_FLAGS },
+  ];
+}
+
+function gone(spec: MapSpec, path: string): MapError {
+  return new MapError(
+    "MAP_PIN",
+    `cannot pin table "${spec.name}" at ${path}: somebody else comes and goes there`,
+  );
+}
+
+/**
+ * A map from the path it is pinned under, with the types it was made with.
+ * @throws MapError MAP_PIN when there is none; UnsupportedError for a kind newer than this library
+ */
+export function openPinnedMap(path: string): RawMap {
+  const fd = openPin(path, "a table");
+  if (fd === null) throw new MapError("MAP_PIN", `cannot open a table at ${path}: there is nothing`);
+  try {
+    const info = mapInfo(fd);
+    const kind = mapKindOf(info.type);
+    if (kind === undefined)
+      throw new UnsupportedError(`the map at ${path} is of type ${info.type}, which is not known`);
+    return open(
+      {
+        name: info.name === "" ? path : info.name,
+        kind,
+        keySize: info.key_size,
+        valueSize: info.value_size,
+        maxEntries: info.max_entries,
+        flags: info.map_flags,
+        keyType: info.btf_key_type_id,
+        valueType: info.btf_value_type_id,
+        btf: typesOfMap(info.btf_id),
+        initial: null,
+        frozen: false,
+        eventTypes: [],
+      },
+      fd,
+    );
+  } catch (error) {
+    fd[Symbol.dispose]();
     throw error;
   }
 }
@@ -63,7 +160,15 @@ export function takesBatches(fd: number): boolean {
 type CreateValues = Parameters<typeof mapCreate.encode>[0];
 
 function create(spec: MapSpec, types: BtfObjects): number {
+  if (spec.inner === undefined) return createLike(spec, types, 0);
+  // The kernel only looks at it: every map that comes into a slot must be like this one.
+  using like = made(withEntries(spec.inner), types);
+  return createLike(spec, types, like.fd);
+}
+
+function createLike(spec: MapSpec, types: BtfObjects, innerFd: number): number {
   const plain = {
+    inner_map_fd: innerFd,
     map_type: mapKinds[spec.kind].type,
     key_size: spec.keySize,
     value_size: spec.valueSize,

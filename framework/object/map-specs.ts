@@ -3,6 +3,7 @@ import { viewOf } from "../core/layout.ts";
 import type { Btf, BtfMember, BtfType } from "./btf.ts";
 import {
   type Elf,
+  type ElfRelocation,
   type ElfSection,
   type ElfSymbol,
   malformed,
@@ -30,6 +31,8 @@ const MOST_DATA_BYTES = 256 * 1024 * 1024;
 
 /** Words of `struct bpf_map_def`: type, key size, value size, entries, flags. */
 const DEFINITION_BYTES = 20;
+
+const POINTER_BYTES = 8;
 
 const R_BPF_64_ABS64 = 2;
 const R_BPF_64_ABS32 = 3;
@@ -109,47 +112,83 @@ function declaredMaps(elf: Elf, section: ElfSection, btf: Btf | null): PlacedMap
   if (btf === null || datasec?.kind !== "datasec") {
     throw malformed("its maps are declared through types, which it does not have", "compile with -g");
   }
-  const filled = elf.relocations(section)[0];
-  if (filled !== undefined) {
-    throw malformed(
-      `map "${variableAt(elf, section, filled.offset)}" is initialised in its declaration`,
-      "leave `values` empty and fill the map after loading",
-    );
-  }
+  const relocations = elf.relocations(section);
   return datasec.variables.map(({ type, offset, size }) => {
     const variable = btf.type(type);
     if (variable.kind !== "var") throw malformed('section ".maps" lists something that is no variable');
     if (offset + size > section.size) throw malformed(`map "${variable.name}" ends past section ".maps"`);
-    return {
-      spec: declaredMap(variable.name, variable.type, btf),
-      section,
-      start: offset,
-      end: offset + size,
-    };
+    const spec = declaredMap(variable.name, variable.type, btf);
+    const place = { section, start: offset, end: offset + sizeOfVariable(elf, section, offset, size) };
+    const filled = relocations.filter((one) => place.start <= one.offset && one.offset < place.end);
+    if (filled.length === 0) return { ...place, spec };
+    return { ...place, spec: { ...spec, slots: slotsOf(elf, place, filled, btf.sizeOf(variable.type)) } };
   });
+}
+
+/** An initialised array at a variable's end belongs to the variable, and only its symbol counts it. */
+function sizeOfVariable(elf: Elf, section: ElfSection, offset: number, size: number): number {
+  const at = elf.symbols.find(
+    ({ kind, section: home, value }) => kind === "object" && home === section && value === offset,
+  );
+  return Math.max(size, at?.size ?? 0);
+}
+
+/** The maps that a declaration puts into slots: addresses behind the struct's own members. */
+function slotsOf(
+  elf: Elf,
+  { section, start }: Pick<PlacedMap, "section" | "start">,
+  filled: readonly ElfRelocation[],
+  bytes: number,
+): readonly (string | null)[] {
+  const slots: (string | null)[] = [];
+  for (const { offset, symbol } of filled) {
+    const slot = (offset - start - bytes) / POINTER_BYTES;
+    if (
+      symbol.section !== section ||
+      !Number.isInteger(slot) ||
+      slot < 0 ||
+      offset + POINTER_BYTES > section.data.length
+    ) {
+      throw malformed(
+        `map "${variableAt(elf, section, offset)}" is initialised in its declaration with "${symbol.name}"`,
+        "leave `values` empty and fill the map after loading",
+      );
+    }
+    // A static map is told by its place in the section.
+    const place = symbol.value + viewOf(section.data).getUint32(offset, true);
+    slots[slot] = symbol.kind === "object" ? symbol.name : variableAt(elf, section, place);
+  }
+  return Array.from(slots, (name) => name ?? null);
 }
 
 /** What the members of a declaration say. */
 interface Declaration {
   readonly numbers: Map<string, number>;
+  /** The struct that says what maps inside of this one are like. */
+  innerType: number;
   keyType: number;
   valueType: number;
 }
 
-function declaredMap(name: string, type: number, btf: Btf): MapSpec {
+function declaredMap(name: string, type: number, btf: Btf, isInner = false): MapSpec {
   const struct = btf.type(btf.resolve(type));
   if (struct.kind !== "struct")
     throw malformed(`map "${name}" is of type ${btf.describe(type)}, not a struct`);
-  const declaration: Declaration = { numbers: new Map(), keyType: 0, valueType: 0 };
+  const declaration: Declaration = { numbers: new Map(), innerType: 0, keyType: 0, valueType: 0 };
   for (const member of struct.members) readMember(name, member, btf, declaration);
-  const { numbers, keyType, valueType } = declaration;
-  if ((numbers.get("pinning") ?? 0) !== 0) {
-    throw malformed(`map "${name}" is to be pinned, which this library does not do`, "remove `pinning`");
-  }
+  const { numbers, innerType, keyType, valueType } = declaration;
   const kind = kindOfMap(name, numbers.get("type"));
+  const isNested = mapKinds[kind].table === "nested";
+  if (isNested && isInner) throw malformed(`map "${name}" has maps inside, and they nest only once`);
+  if (isNested && innerType === 0) {
+    const hint = "name a struct of a map: __array(values, struct { ... })";
+    throw malformed(`map "${name}" does not say what the maps inside of it are like`, hint);
+  }
   return {
     name,
     kind,
+    inner: isNested ? declaredMap(`${name}.inner`, innerType, btf, true) : undefined,
+    pin: pinOf(name, numbers.get("pinning") ?? 0),
     keySize: sizeOfPart(name, kind, "key", numbers.get("key_size"), keyType, btf),
     valueSize: sizeOfPart(name, kind, "value", numbers.get("value_size"), valueType, btf),
     maxEntries: numbers.get("max_entries") ?? 0,
@@ -163,6 +202,16 @@ function declaredMap(name: string, type: number, btf: Btf): MapSpec {
   };
 }
 
+/** The path for libbpf's `pinning`: 0 is none, 1 (LIBBPF_PIN_BY_NAME) the map's name in the usual place. */
+function pinOf(name: string, pinning: number): string | undefined {
+  if (pinning === 0) return undefined;
+  if (pinning === 1) return `/sys/fs/bpf/${name}`;
+  throw malformed(
+    `map "${name}" says pinning ${pinning}, which is not known`,
+    "pin by name with 1, or not at all with 0",
+  );
+}
+
 function readMember(map: string, member: BtfMember, btf: Btf, into: Declaration): void {
   switch (member.name) {
     case "key":
@@ -172,6 +221,7 @@ function readMember(map: string, member: BtfMember, btf: Btf, into: Declaration)
       into.valueType = pointedAt(map, member, btf);
       return;
     case "values":
+      into.innerType = elementOf(map, member, btf);
       return;
     case "type":
     case "max_entries":
@@ -187,6 +237,15 @@ function readMember(map: string, member: BtfMember, btf: Btf, into: Declaration)
     default:
       throw malformed(`map "${map}" sets "${member.name}", which this library does not know`, "remove it");
   }
+}
+
+/** What the pointers of `__array(values, ...)` point at when that is a struct; functions of program arrays are none. */
+function elementOf(map: string, member: BtfMember, btf: Btf): number {
+  const array = btf.type(btf.resolve(member.type));
+  if (array.kind !== "array") throw badMember(map, member, btf);
+  const pointer = btf.type(btf.resolve(array.element));
+  if (pointer.kind !== "ptr") throw badMember(map, member, btf);
+  return btf.kindOf(btf.resolve(pointer.type)) === "struct" ? pointer.type : 0;
 }
 
 function pointedAt(map: string, member: BtfMember, btf: Btf): number {

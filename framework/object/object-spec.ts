@@ -25,6 +25,12 @@ export interface MapSpec {
   readonly frozen: boolean;
   /** Event buffers: the type ids (in `btf`) of what call sites submit, in source order without repeats. */
   readonly eventTypes: readonly number[];
+  /** Maps of maps: what the maps inside are like. */
+  readonly inner?: MapSpec | undefined;
+  /** Maps of maps: names of the object's maps that are in slots from the start; null leaves a slot empty. */
+  readonly slots?: readonly (string | null)[] | undefined;
+  /** Where in a BPF file system the map is kept: taken from there, or made and put there. */
+  readonly pin?: string | undefined;
 }
 
 /** One instruction that refers to a map. */

@@ -92,6 +92,26 @@ export function isBatchMap(map: RawMap): map is BatchMap {
   return "lookupBatch" in map;
 }
 
+/** A map that others can refer to: it goes into maps of maps, into a file system, and to other owners. */
+export interface SharedMap extends RawMap {
+  /** The kernel's descriptor, borrowed, or a number of the machine's own: what a map of maps stores. */
+  readonly fd: number;
+  /** The id that a map of maps shows for it when read back. */
+  readonly id: number;
+  /** The same map for another owner, disposed on its own. `spec` says what its bytes mean there; sizes must be the same. */
+  share(spec: MapSpec): RawMap;
+  /**
+   * Keeps the map under a path, beyond the end of this process.
+   * @throws MapError MAP_PIN with the reason
+   */
+  pin(path: string): void;
+}
+
+/** Whether others can refer to a map. */
+export function isSharedMap(map: RawMap): map is SharedMap {
+  return "share" in map;
+}
+
 /** A queue or stack, whose values can be taken out. `lookup` with an empty key reads the next one and leaves it. */
 export interface PopMap extends RawMap {
   /** Takes the next value out into `into`. Returns false when there is none. */
@@ -192,6 +212,7 @@ export interface Runtime extends Disposable {
   /** Possible CPUs: how many slots a per-CPU value has. */
   readonly cpuCount: number;
   supports(feature: FeatureName): Support;
+  /** Makes the map that the spec says, or takes it from the path where it is pinned. */
   createMap(spec: MapSpec): RawMap;
   /** @param maps every map the program refers to, by name */
   loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): Program;
@@ -224,6 +245,20 @@ export interface OpenDescriptor extends Disposable {
 /** Whether a runtime gives descriptors of processes. */
 export function opensProcesses(runtime: Runtime): runtime is ProcessRuntime {
   return "openProcess" in runtime;
+}
+
+/** A runtime whose maps can be kept in a file system. */
+export interface PinningRuntime extends Runtime {
+  /**
+   * A map from the path it was pinned under, with the types it was made with.
+   * @throws MapError MAP_PIN
+   */
+  openPinned(path: string): RawMap;
+}
+
+/** Whether a runtime's maps can be kept in a file system. */
+export function isPinningRuntime(runtime: Runtime): runtime is PinningRuntime {
+  return "openPinned" in runtime;
 }
 
 /** The system-wide trace pipe. */

@@ -82,8 +82,14 @@ export const progTestRun = struct("bpf_attr.test", {
   cpu: u32,
 });
 
-/** BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID and their relatives. The kernel writes `next_id`. */
+/**
+ * BPF_PROG_GET_NEXT_ID, BPF_MAP_GET_NEXT_ID and their relatives, which write `next_id`; and BPF_BTF_GET_FD_BY_ID and
+ * its relatives, whose id is in the place of `start_id`.
+ */
 export const getNextId = struct("bpf_attr.get_id", { start_id: u32, next_id: u32, open_flags: u32 });
+
+/** BPF_OBJ_PIN and BPF_OBJ_GET. `pathname` is a text that ends in NUL. */
+export const objPath = struct("bpf_attr.obj", { pathname: u64, bpf_fd: u32, file_flags: u32 });
 
 /** BPF_OBJ_GET_INFO_BY_FD. */
 export const getInfo = struct("bpf_attr.info", { bpf_fd: u32, info_len: u32, info: u64 });

@@ -6,6 +6,8 @@ export const bpfCommands = {
   BPF_MAP_DELETE_ELEM: 3,
   BPF_MAP_GET_NEXT_KEY: 4,
   BPF_PROG_LOAD: 5,
+  BPF_OBJ_PIN: 6,
+  BPF_OBJ_GET: 7,
   BPF_PROG_TEST_RUN: 10,
   BPF_PROG_GET_NEXT_ID: 11,
   BPF_MAP_GET_NEXT_ID: 12,
@@ -48,6 +50,11 @@ export const BPF_EXIST = 2;
 
 /** `map_flags`: programs may only read the map. Since Linux 5.2. */
 export const BPF_F_RDONLY_PROG = 0x80;
+/** Bits of `map_flags` about who may read and write: of a descriptor, or set by the kernel for some kinds. */
+export const MAP_ACCESS_FLAGS = 0x08 | 0x10 | 0x80 | 0x100;
+
+/** What statfs(2) says of a BPF file system (linux/magic.h). */
+export const BPF_FS_MAGIC = 0xcafe4a11;
 
 /** `src_reg` of a wide load: the immediate is a map's descriptor. */
 export const BPF_PSEUDO_MAP_FD = 1;

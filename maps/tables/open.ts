@@ -10,6 +10,7 @@ import { type EventParts, EventTable } from "./events.ts";
 import { FilterTable } from "./filter.ts";
 import { IndexedTable, indexCodec } from "./indexed.ts";
 import { KeyedTable } from "./keyed.ts";
+import { NestedTable } from "./nested.ts";
 import { ProgramTable } from "./programs.ts";
 import { QueueTable } from "./queue.ts";
 import { ReferenceTable } from "./references.ts";
@@ -45,7 +46,8 @@ export type AnyTable<K = unknown, V = unknown> = KeyedTable<K, V> &
   EventTable<V> &
   FilterTable<V> &
   ReferenceTable<K, V> &
-  ProgramTable;
+  ProgramTable &
+  NestedTable<K>;
 
 const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContext) => Table } = {
   keyed: (raw, context) =>
@@ -61,6 +63,10 @@ const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContex
       value: valueCodec(raw, context),
     }),
   storage: (raw, context) => new StorageTable({ raw, ...context, value: valueCodec(raw, context) }),
+  nested: (raw, context) => {
+    const key = raw.spec.kind === "array_of_maps" ? indexCodec(raw.spec.maxEntries) : keyCodec(raw, context);
+    return new NestedTable<unknown>({ raw, ...context, key });
+  },
   programs: (raw, context) => new ProgramTable({ raw, ...context }),
   events: (raw, context) =>
     new EventTable({ raw, ...context, decode: eventDecoder(raw.spec, chosen(context.eventType)) }),

@@ -1,7 +1,8 @@
-import { ClosedError, LayoutError } from "../../framework/core/errors.ts";
+import { unlinkSync } from "node:fs";
+import { ClosedError, LayoutError, MapError, UnsupportedError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
 import { once, type Scope } from "../../framework/core/scope.ts";
-import type { RawMap } from "../../framework/runtime/types.ts";
+import { isSharedMap, type RawMap, type SharedMap } from "../../framework/runtime/types.ts";
 import type { MapKindName } from "../kinds.ts";
 import type { StreamFactory } from "./stream-factory.ts";
 
@@ -45,6 +46,51 @@ export abstract class Table {
   get raw(): RawMap {
     this.assertOpen();
     return this.#raw;
+  }
+
+  /** The map's descriptor, which stays this table's: what goes into a table of tables. */
+  get map_fd(): number {
+    return this.#shared("descriptor").fd;
+  }
+
+  /** BCC's name for `map_fd`. */
+  get_fd(): number {
+    return this.map_fd;
+  }
+
+  /** The number the kernel gives the map, which bpftool and tables of tables show (4.13). */
+  get id(): number {
+    return this.#shared("id").id;
+  }
+
+  /**
+   * Keeps the map under a path of a BPF file system (4.4), beyond the end of this process; folders are made.
+   * @throws MapError MAP_PIN when it cannot be, or when there is something already
+   */
+  pin(path: string): void {
+    this.#shared("pin").pin(path);
+  }
+
+  /**
+   * Removes a path that a map is kept under. The map lives on while anybody else holds it.
+   * @throws MapError MAP_PIN when there is nothing
+   */
+  unpin(path: string): void {
+    try {
+      unlinkSync(path);
+    } catch (cause) {
+      throw new MapError(
+        "MAP_PIN",
+        `cannot unpin table "${this.name}": there is nothing to remove at ${path}`,
+        { cause },
+      );
+    }
+  }
+
+  #shared(what: string): SharedMap {
+    const { raw } = this;
+    if (isSharedMap(raw)) return raw;
+    throw new UnsupportedError(`table "${this.name}" has no ${what} on this runtime`);
   }
 
   /** Calls the listener when the table is closed, unless the returned function is called first. */

@@ -2,8 +2,8 @@ import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
 import type { Edit } from "../edits.ts";
 import type { Facts, MethodCall, TableFact } from "../facts.ts";
 import type { Range } from "../lexer.ts";
+import { dropCounterOf } from "../map-definition.ts";
 import { isMethod, kindHasMethod, type Method, type MethodName, methods, methodsOf } from "../methods.ts";
-import { dropCounterOf } from "./declare-maps.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 
 /** `counts.increment(key)` becomes `bcc_increment(&counts, (key))`. */
@@ -24,6 +24,17 @@ export function callMethods({ facts, tables }: PassInput): PassResult {
       continue;
     }
     edits.push(...lowerCall(facts, call, methods[call.method as MethodName]));
+  }
+  for (const { method, methodRange } of facts.pointerCalls) {
+    // A pointer to a function of the source's own may be one that the compiler knows.
+    if (!isMethod(method) || new RegExp(`\\(\\s*\\*\\s*${method}\\s*\\)`).test(facts.text)) continue;
+    diagnostics.push({
+      ...methodRange,
+      severity: "error",
+      code: "POINTER_METHOD",
+      message: `"${method}" is called through a pointer, and BPF programs call no functions that they find in memory`,
+      hint: "call a table's methods on its name; where the table is chosen at run time, use a table of tables",
+    });
   }
   return { edits, diagnostics };
 }
@@ -78,7 +89,7 @@ function checkCall(call: MethodCall, table: TableFact): PassDiagnostic | undefin
 function lowerCall(facts: Facts, call: MethodCall, method: Method): readonly Edit[] {
   const table = call.receiver;
   const leading: (string | Range)[] = [`${method.macro}(&${table}, `];
-  if (method.countsDrops === true) leading.push(`&${dropCounterOf(table)}, `);
+  if (method.countsDrops === true) leading.push(`${dropCounterOf(table)}, `);
   if (method.event !== undefined) {
     leading.push(`__bcc_event_${table}, (`, eventType(facts, call, call.arguments[method.event]!), "), ");
   }

@@ -2,8 +2,9 @@ import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
 import { type MapKindName, mapKinds } from "../../maps/kinds.ts";
 import { type Declarator, type DeclaratorArgument, declarators, kindStrings } from "../declarators.ts";
 import type { Edit } from "../edits.ts";
-import type { TableFact } from "../facts.ts";
-import { onOneLine, type Range } from "../lexer.ts";
+import type { TableFact, TableKind } from "../facts.ts";
+import { onOneLine } from "../lexer.ts";
+import { type Declared, definition, type Part, typeChecks } from "../map-definition.ts";
 import type { DeclaratorUse, NormalizedText } from "../normalize.ts";
 import type { PassDiagnostic, PassResult } from "./index.ts";
 
@@ -12,9 +13,9 @@ export function declareMaps(
   text: string,
   normalized: NormalizedText,
 ): PassResult & { readonly tables: ReadonlyMap<string, TableFact> } {
-  const edits: Edit[] = [];
   const diagnostics: PassDiagnostic[] = [];
-  const tables = new Map<string, TableFact>();
+  const found: { readonly use: DeclaratorUse; readonly declared: Declared }[] = [];
+  const tables = new Map<string, Declared>();
   for (const range of normalized.unclosed) {
     const macro = text.slice(range.start, range.end);
     diagnostics.push({
@@ -28,50 +29,65 @@ export function declareMaps(
     const declared = readDeclarator(text, use);
     if ("problem" in declared) {
       diagnostics.push(declared.problem);
-      continue;
+    } else if (tables.has(declared.name)) {
+      diagnostics.push(problem(use, "DUPLICATE_TABLE", `table "${declared.name}" is declared twice`));
+    } else {
+      tables.set(declared.name, declared);
+      found.push({ use, declared });
     }
-    const { name, kind, value } = declared;
-    if (tables.has(name)) {
-      diagnostics.push(problem(use, "DUPLICATE_TABLE", `table "${name}" is declared twice`).problem);
-      continue;
-    }
-    tables.set(name, { name, kind, value });
-    const semicolon = /^\s*;/.test(text.slice(use.end)) ? "" : ";";
+  }
+  const inner = new Set<string>();
+  const edits: Edit[] = [];
+  for (const { use, declared } of found) {
+    const finding = checkInner(use, declared, tables);
+    if (finding !== undefined) diagnostics.push(finding);
+    else if (declared.inner !== null) inner.add(declared.inner);
+  }
+  for (const { use, declared } of found) {
+    const { start, end } = use;
+    const semicolon = /^\s*;/.test(text.slice(end)) ? "" : ";";
     edits.push({
       kind: "replace",
-      start: use.start,
-      end: use.end,
-      text: [...definition(declared), semicolon],
+      start,
+      end,
+      text: [...definition(declared, inner.has(declared.name)), semicolon],
     });
   }
-  return { edits, diagnostics, tables };
+  const checks = found.flatMap(({ use, declared }) => typeChecks(declared, use.start));
+  const at = text.length;
+  if (checks.length > 0) edits.push({ kind: "replace", start: at, end: at, text: ["\n", ...checks, "\n"] });
+  return { edits, diagnostics, tables: new Map([...tables].map(([name, table]) => [name, factOf(table)])) };
+}
+
+function factOf({ name, kind, value, pin, isPublic, offset }: Declared): TableFact {
+  return { name, kind, value, pin, isPublic, offset };
 }
 
 /** C's own words, in which a declaration would only confuse the compiler. */
 const KEYWORDS = new Set(
-  "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed sizeof static struct switch typedef typeof union unsigned void volatile while _Bool".split(
-    " ",
+  `auto break case char const continue default do double else enum extern float for goto if inline int long register
+  restrict return short signed sizeof static struct switch typedef typeof union unsigned void volatile while asm _Bool
+  _Alignas _Alignof _Atomic _Generic _Noreturn _Static_assert _Thread_local __attribute__ __typeof__ __auto_type`.split(
+    /\s+/,
   ),
 );
 
-/** An argument as the source has it, or the words of a default. */
-type Part = string | Range;
+/** Kinds that are more than a table: no macro says all that they need, and this library loads none of them. */
+const NOT_DECLARABLE: Readonly<Record<string, string>> = {
+  struct_ops: "it holds one of the kernel's structs of functions",
+  arena: "its memory has an address space of its own",
+};
 
-interface Declared extends TableFact {
-  readonly parts: Partial<Record<DeclaratorArgument, Part>>;
+function problem(use: DeclaratorUse, code: string, message: string, hint?: string): PassDiagnostic {
+  return { start: use.start, end: use.macroEnd, severity: "error", code, message, hint };
 }
 
-function problem(
-  use: DeclaratorUse,
-  code: string,
-  message: string,
-  hint?: string,
-): { problem: PassDiagnostic } {
-  return { problem: { start: use.start, end: use.macroEnd, severity: "error", code, message, hint } };
-}
-
-function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem: PassDiagnostic } {
-  const { kind: fixedKind, forms, defaults }: Declarator = declarators[use.macro];
+function readDeclarator(text: string, use: DeclaratorUse): Declared | { readonly problem: PassDiagnostic } {
+  const { macro } = use;
+  const { kind: fixedKind, forms, defaults, isPublic }: Declarator = declarators[macro];
+  const fail = (code: string, message: string, hint?: string) => ({
+    problem: problem(use, code, message, hint),
+  });
   const form = forms.find((candidate) => candidate.length === use.arguments.length);
   if (form === undefined) {
     const counts = forms.map((candidate) => candidate.length);
@@ -79,12 +95,8 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
     const most = counts.at(-1)!;
     const wanted =
       least === most ? `${least} argument${least === 1 ? "" : "s"}` : `${least} to ${most} arguments`;
-    return problem(
-      use,
-      "ARGUMENT_COUNT",
-      `${use.macro} takes ${wanted}, not ${use.arguments.length}`,
-      `${use.macro}(${forms.at(-1)!.join(", ")})`,
-    );
+    const usage = `${macro}(${forms.at(-1)!.join(", ")})`;
+    return fail("ARGUMENT_COUNT", `${macro} takes ${wanted}, not ${use.arguments.length}`, usage);
   }
   const parts: Partial<Record<DeclaratorArgument, Part>> = { ...defaults };
   form.forEach((argument, index) => {
@@ -97,83 +109,109 @@ function readDeclarator(text: string, use: DeclaratorUse): Declared | { problem:
   // A table that grows by itself states no size.
   if (spelledOf("entries") === "0") parts.entries = "0";
   const empty = form.find((argument) => spelledOf(argument) === "");
-  if (empty !== undefined) return problem(use, "EMPTY_ARGUMENT", `${use.macro}: the ${empty} is empty`);
+  if (empty !== undefined) return fail("EMPTY_ARGUMENT", `${macro}: the ${empty} is empty`);
   const name = spelledOf("name");
   if (!/^[A-Za-z_]\w*$/.test(name) || KEYWORDS.has(name)) {
-    return problem(use, "TABLE_NAME", `${use.macro}: ${JSON.stringify(name)} is no name for a table`);
+    const hint = KEYWORDS.has(name) ? `"${name}" is a word of C` : undefined;
+    return fail("TABLE_NAME", `${macro}: ${JSON.stringify(name)} is no name for a table`, hint);
   }
-  const value = spelledOf("value");
-  if (fixedKind !== "named") return { name, kind: fixedKind, value, parts };
-
-  const spelled = /^"(\w*)"$/.exec(spelledOf("kind"))?.[1];
-  const kind = spelled === undefined ? undefined : (kindStrings[spelled] ?? kernelKind(spelled));
-  if (kind === undefined) {
-    const known = [...Object.keys(kindStrings), ...Object.keys(mapKinds)];
-    const hint = didYouMean(nearestNames(spelled ?? "", known)) ?? `kinds are ${known.join(", ")}`;
-    return problem(use, "TABLE_KIND", `${use.macro}: no table kind ${spelledOf("kind")}`, hint);
+  const kind = fixedKind === "named" ? readKind(macro, spelledOf("kind")) : { kind: fixedKind };
+  if ("hint" in kind) return fail(kind.code, kind.message, kind.hint);
+  const inner = parts.inner === undefined ? (kind.inner ?? null) : stringOf(spelledOf("inner"));
+  if (parts.inner !== undefined && inner === null)
+    return fail(
+      "INNER_TABLE",
+      `${macro}: the inner table's name is a text in quotes, not ${spelledOf("inner")}`,
+    );
+  const pin = parts.path === undefined ? (kind.pin ?? null) : stringOf(spelledOf("path"));
+  if (parts.path !== undefined && !pin?.startsWith("/")) {
+    const hint = 'such as "/sys/fs/bpf/counts"';
+    return fail(
+      "PIN_PATH",
+      `${macro}: the path is a text that begins with "/", not ${spelledOf("path")}`,
+      hint,
+    );
   }
-  return { name, kind, value, parts };
+  return {
+    name,
+    kind: kind.kind,
+    value: spelledOf("value"),
+    pin,
+    isPublic: isPublic === true,
+    inner,
+    offset: use.start,
+    parts,
+  };
 }
 
-function kernelKind(word: string): MapKindName | undefined {
-  return Object.hasOwn(mapKinds, word) ? (word as MapKindName) : undefined;
+interface KindText {
+  readonly kind: TableKind;
+  readonly pin?: string | undefined;
+  readonly inner?: string | undefined;
 }
 
-/** The drop counter beside a ring buffer. */
-export function dropCounterOf(table: string): string {
-  return `__lost_${table}`;
+/** What BPF_TABLE's string says: a kind, and behind it, as in BCC, "$" and an inner table or ":" and a path. */
+function readKind(
+  macro: string,
+  spelled: string,
+): KindText | { readonly code: string; readonly message: string; readonly hint: string } {
+  const text = stringOf(spelled);
+  const [, word = "", inner, pin] = /^([^$:]*)(?:\$(\w+))?(?::(\/.*))?$/.exec(text ?? "") ?? [];
+  const cannot = Object.hasOwn(NOT_DECLARABLE, word) ? NOT_DECLARABLE[word] : undefined;
+  if (cannot !== undefined)
+    return { code: "TABLE_KIND", message: `${macro}: maps of kind ${word} are no tables`, hint: cannot };
+  const kind = Object.hasOwn(kindStrings, word)
+    ? kindStrings[word]
+    : Object.hasOwn(mapKinds, word)
+      ? (word as MapKindName)
+      : undefined;
+  if (kind !== undefined) return { kind, inner, pin };
+  const known = [...Object.keys(kindStrings), ...Object.keys(mapKinds)].filter(
+    (name) => !Object.hasOwn(NOT_DECLARABLE, name),
+  );
+  const hint = didYouMean(nearestNames(word, known)) ?? `kinds are ${known.join(", ")}`;
+  return { code: "TABLE_KIND", message: `${macro}: no table kind ${spelled}`, hint };
 }
 
-function definition({ name, kind, parts }: Declared): readonly Part[] {
-  if (kind === "ringbuf") {
-    const { pages, entries = "" } = parts;
-    const bytes = pages === undefined ? [entries] : ["(", pages, ") * __RX_PAGE_SIZE"];
-    const counter = { key: "int", value: "u64", entries: ["1"] };
-    return [
-      ...mapText(name, [`${mapKinds.ringbuf.type}`], { entries: bytes }),
-      "; ",
-      ...mapText(dropCounterOf(name), [`${mapKinds.percpu_array.type}`], counter),
-    ];
+/** What C's adjacent string literals say together, or null for anything else. */
+function stringOf(spelled: string): string | null {
+  if (!/^(?:"(?:[^"\\]|\\.)*"\s*)+$/.test(spelled)) return null;
+  return [...spelled.matchAll(/"((?:[^"\\]|\\.)*)"/g)]
+    .map(([, body = ""]) => body.replace(/\\(.)/g, "$1"))
+    .join("");
+}
+
+function checkInner(
+  use: DeclaratorUse,
+  { name, kind, inner, parts }: Declared,
+  tables: ReadonlyMap<string, Declared>,
+): PassDiagnostic | undefined {
+  const isNested = kind === "array_of_maps" || kind === "hash_of_maps";
+  const { macro } = use;
+  const fail = (code: string, message: string, hint?: string): PassDiagnostic => {
+    const place = parts.inner === undefined ? parts.kind : parts.inner;
+    const range = typeof place === "object" && "start" in place ? place : { start: use.start, end: use.end };
+    return { ...range, severity: "error", code, message, hint };
+  };
+  if (!isNested) {
+    return inner === null
+      ? undefined
+      : fail("INNER_TABLE", `${macro}: only tables of tables have an inner table, not a ${kind}`);
   }
-  const { key, value, entries = "0", flags } = parts;
-  if (kind === "histogram") {
-    const isInt = ["__builtin_types_compatible_p(__typeof__(", key!, "), int)"];
-    const type = [...isInt, ` ? ${mapKinds.array.type} : ${mapKinds.hash.type}`];
-    return mapText(name, type, { key, value, entries: [entries] });
+  if (inner === null) {
+    const hint = `declare the inner table and write "${kind}$inner", or BPF_${kind.toUpperCase()}(${name}, "inner", …)`;
+    return fail("INNER_TABLE", `${macro}: "${name}" does not say what its inner tables are like`, hint);
   }
-  const row = mapKinds[kind];
-  const allFlags = [
-    ...(flags === undefined ? [] : [["(", flags, ")"]]),
-    ...(row.flags === 0 ? [] : [[`${row.flags}`]]),
-  ];
-  return mapText(name, [`${row.type}`], {
-    key: row.keySize === 0 ? undefined : key,
-    value,
-    entries: kind === "stack_trace" ? ["__rx_power_of_two(", entries, ")"] : [entries],
-    flags: allFlags.flatMap((one, index) => (index === 0 ? one : [" | ", ...one])),
-  });
-}
-
-/** A definition as libbpf reads it: numbers as array lengths, types as pointers. */
-function mapText(
-  name: string,
-  type: readonly Part[],
-  parts: {
-    readonly key?: Part | undefined;
-    readonly value?: Part | undefined;
-    readonly entries: readonly Part[];
-    readonly flags?: readonly Part[];
-  },
-): readonly Part[] {
-  const { key, value, entries, flags = [] } = parts;
-  return [
-    "struct { int (*type)[",
-    ...type,
-    "];",
-    ...(key === undefined ? [] : [" __typeof__(", key, ") *key;"]),
-    ...(value === undefined ? [] : [" __typeof__(", value, ") *value;"]),
-    ...(entries.length === 1 && entries[0] === "0" ? [] : [" int (*max_entries)[", ...entries, "];"]),
-    ...(flags.length === 0 ? [] : [" int (*map_flags)[", ...flags, "];"]),
-    ` } ${name} __attribute__((section(".maps"), used))`,
-  ];
+  const table = tables.get(inner);
+  if (table === undefined) {
+    const hint =
+      didYouMean(nearestNames(inner, tables.keys())) ?? "declare a table that its inner ones are like";
+    return fail("INNER_TABLE", `${macro}: no table "${inner}" is declared`, hint);
+  }
+  if (table.kind === "array_of_maps" || table.kind === "hash_of_maps") {
+    return fail("INNER_TABLE", `${macro}: "${inner}" has inner tables itself, and they nest only once`);
+  }
+  return table.kind === "extern"
+    ? fail("INNER_TABLE", `${macro}: "${inner}" is another object's table, whose kind is known only later`)
+    : undefined;
 }

@@ -21,6 +21,10 @@ const remedies: Readonly<Record<string, string>> = {
     "Look at the line that the message shows and at the end of `log`. The hint explains the commonest reasons: a pointer not checked for NULL, a load through a kernel pointer, a loop without bound.",
   MAP_CREATE:
     "Change what the message names: size, key or value. Memory for maps may also be limited, on kernels before 5.11 by `ulimit -l`.",
+  MAP_PIN:
+    "Pin below `/sys/fs/bpf` or in another BPF file system, under a name that is free and without dots; open only what was pinned.",
+  MAP_MISMATCH:
+    "Declare the table as the existing one is (the message names both), or use another path or name; remove a pin that nobody needs.",
   MAP_FULL: "Declare the table with more entries, delete what is no longer needed, or use an LRU table.",
   BATCH_SIZE: "Read more entries at a time: a bucket of the hash holds more. Tables do so by themselves.",
   KEY_EXISTS: "The key is there already: `set` replaces its value.",
@@ -156,7 +160,8 @@ function findings(): readonly Finding[] {
   const files = readdirSync(join(root, "rewriter"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
     .map((name) => join("rewriter", name));
-  for (const file of [...files, "framework/bcc/pipeline.ts"]) visit(parse(file));
+  for (const file of [...files, "framework/bcc/pipeline.ts", "framework/bcc/object-maps.ts"])
+    visit(parse(file));
   return [...messages]
     .map(([code, texts]) => ({ code, messages: [...texts].sort() }))
     .sort((a, b) => (a.code < b.code ? -1 : 1));

@@ -57,5 +57,18 @@ struct bpf_map_def {
 struct bpf_stacktrace {
   __u64 ip[BPF_MAX_STACK_DEPTH];
 };
+/* The kernel calls the last member ip where it found no build id. */
+struct bpf_stack_build_id {
+  __s32 status;
+  unsigned char build_id[20];
+  __u64 offset;
+};
+struct bpf_stacktrace_buildid {
+  struct bpf_stack_build_id trace[BPF_MAX_STACK_DEPTH];
+};
+struct bpf_cgroup_storage_key {
+  __u64 cgroup_inode_id;
+  __u32 attach_type;
+};
 
 #endif

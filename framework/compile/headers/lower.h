@@ -33,20 +33,25 @@ static long (*const __rx_map_update_elem)(void *, const void *, const void *, __
 static long (*const __rx_map_delete_elem)(void *, const void *) = (void *)3;
 static long (*const __rx_probe_read)(void *, __u32, const void *) = (void *)4;
 static long (*const __rx_trace_printk)(const char *, __u32, ...) = (void *)6;
+static __u32 (*const __rx_get_smp_processor_id)(void) = (void *)8;
 static long (*const __rx_l3_csum_replace)(void *, __u32, __u64, __u64, __u64) = (void *)10;
 static long (*const __rx_l4_csum_replace)(void *, __u32, __u64, __u64, __u64) = (void *)11;
 static long (*const __rx_tail_call)(void *, void *, __u32) = (void *)12;
 static __u64 (*const __rx_perf_event_read)(void *, __u64) = (void *)22;
 static long (*const __rx_perf_event_output)(void *, void *, __u64, void *, __u64) = (void *)25;
 static long (*const __rx_get_stackid)(void *, void *, __u64) = (void *)27;
+static long (*const __rx_skb_under_cgroup)(void *, void *, __u32) = (void *)33;
 static long (*const __rx_current_task_under_cgroup)(void *, __u32) = (void *)37;
 static long (*const __rx_redirect_map)(void *, __u64, __u64) = (void *)51;
+static long (*const __rx_sk_redirect_map)(void *, void *, __u32, __u64) = (void *)52;
 static long (*const __rx_sock_map_update)(void *, void *, void *, __u64) = (void *)53;
 static long (*const __rx_perf_event_read_value)(void *, __u64, void *, __u32) = (void *)55;
+static long (*const __rx_msg_redirect_map)(void *, void *, __u32, __u64) = (void *)60;
 static long (*const __rx_sock_hash_update)(void *, void *, void *, __u64) = (void *)70;
 static long (*const __rx_msg_redirect_hash)(void *, void *, void *, __u64) = (void *)71;
 static long (*const __rx_sk_redirect_hash)(void *, void *, void *, __u64) = (void *)72;
 static void *(*const __rx_get_local_storage)(void *, __u64) = (void *)81;
+static long (*const __rx_sk_select_reuseport)(void *, void *, void *, __u64) = (void *)82;
 static long (*const __rx_map_push_elem)(void *, const void *, __u64) = (void *)87;
 static long (*const __rx_map_pop_elem)(void *, void *) = (void *)88;
 static long (*const __rx_map_peek_elem)(void *, void *) = (void *)89;
@@ -66,7 +71,15 @@ static void *(*const __rx_inode_storage_get)(void *, void *, void *, __u64) = (v
 static int (*const __rx_inode_storage_delete)(void *, void *) = (void *)146;
 static void *(*const __rx_task_storage_get)(void *, void *, void *, __u64) = (void *)156;
 static long (*const __rx_task_storage_delete)(void *, void *) = (void *)157;
+static long (*const __rx_for_each_map_elem)(void *, void *, void *, __u64) = (void *)164;
 static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32) = (void *)177;
+static void *(*const __rx_map_lookup_percpu_elem)(void *, const void *, __u32) = (void *)195;
+static long (*const __rx_ringbuf_reserve_dynptr)(void *, __u32, __u64, void *) = (void *)198;
+static void (*const __rx_ringbuf_submit_dynptr)(void *, __u64) = (void *)199;
+static void (*const __rx_ringbuf_discard_dynptr)(void *, __u64) = (void *)200;
+static long (*const __rx_user_ringbuf_drain)(void *, void *, void *, __u64) = (void *)209;
+static void *(*const __rx_cgrp_storage_get)(void *, void *, void *, __u64) = (void *)210;
+static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
 
 #define __RX_ANY 0
 #define __RX_NOEXIST 1
@@ -80,10 +93,21 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 #define __rx_value(map) typeof(*(map)->value)
 #define __rx_key(map) typeof(*(map)->key)
 
+/* Behind the source, when all types are complete: the compiler's findings lead to the table's macro. */
+#define bcc_check_key(map) _Static_assert(sizeof(*(map).key) > 0, "the keys of table \"" #map "\" have no bytes")
+#define bcc_check_value(map) _Static_assert(sizeof(*(map).value) > 0, "the values of table \"" #map "\" have no bytes")
+#define bcc_check_histogram(map)                                                                                   \
+  _Static_assert(__builtin_types_compatible_p(typeof(*(map).value), __u64),                                        \
+                 "the values of a histogram such as \"" #map "\" are u64")
+
 #define bcc_lookup(map, key) ((__rx_value(map) *)__rx_map_lookup_elem(map, key))
 #define bcc_update(map, key, value) __rx_map_update_elem(map, key, value, __RX_ANY)
 #define bcc_insert(map, key, value) __rx_map_update_elem(map, key, value, __RX_NOEXIST)
 #define bcc_delete(map, key) __rx_map_delete_elem(map, key)
+
+/* Copies of many bytes would become many instructions, and those of more than a kilobyte a call that BPF cannot make. */
+#define __rx_copy(to, from, size)                                                                                  \
+  ((size) > 256 ? (void)__rx_probe_read_kernel(to, size, from) : (void)__builtin_memcpy(to, from, (size) > 256 ? 0 : (size)))
 
 /* Null when the table is full. Key and value are evaluated once. */
 #define bcc_lookup_or_try_init(map, key, initial)                                                                  \
@@ -98,12 +122,20 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
     __rx_v;                                                                                                        \
   })
 
-/* Leaves the enclosing function with 0 when the table is full, as BCC does. */
+/*
+ * Never null. Where the table is full the value is a spare one, with the initial value in it, that nobody reads: one
+ * for each CPU number, modulo the spares, so that CPUs do not disturb each other.
+ */
+#define __RX_SPARES 64
 #define bcc_lookup_or_init(map, key, initial)                                                                      \
   ({                                                                                                               \
-    __rx_value(map) *__rx_o = bcc_lookup_or_try_init(map, key, initial);                                           \
-    if (!__rx_o)                                                                                                   \
-      return 0;                                                                                                    \
+    static __rx_value(map) __rx_spare[__RX_SPARES] __attribute__((section(".bss.__rx_spare")));                    \
+    const void *__rx_j = (initial);                                                                                \
+    __rx_value(map) *__rx_o = bcc_lookup_or_try_init(map, key, __rx_j);                                            \
+    if (!__rx_o) {                                                                                                 \
+      __rx_o = &__rx_spare[__rx_get_smp_processor_id() & (__RX_SPARES - 1)];                                       \
+      __rx_copy(__rx_o, __rx_j, sizeof(*__rx_o));                                                                  \
+    }                                                                                                              \
     __rx_o;                                                                                                        \
   })
 
@@ -114,6 +146,7 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 /* A missing key is made with zero, and then added to: another CPU may have made it first. */
 #define __rx_add_to(map, wanted, add, amount)                                                                      \
   ({                                                                                                               \
+    _Static_assert(__builtin_classify_type(*(map)->value) < 12, "increment adds to numbers, which the values are not");  \
     __rx_key(map) __rx_k = wanted;                                                                                 \
     __rx_value(map) __rx_n = amount;                                                                               \
     __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                  \
@@ -130,6 +163,11 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
   __rx_add_to(map, key, *__rx_v += __rx_n, __rx_amount(0, ##__VA_ARGS__, 1))
 #define bcc_atomic_increment(map, key, ...)                                                                        \
   __rx_add_to(map, key, __sync_fetch_and_add(__rx_v, __rx_n), __rx_amount(0, ##__VA_ARGS__, 1))
+
+/* The kernel's names, for what BCC has no method. A callback is a static function. */
+#define bcc_for_each_map_elem(map, callback, ctx, flags)                                                           \
+  __rx_for_each_map_elem(map, (void *)(callback), (void *)(ctx), flags)
+#define bcc_map_lookup_percpu_elem(map, key, cpu) ((__rx_value(map) *)__rx_map_lookup_percpu_elem(map, key, cpu))
 
 #define bcc_push(map, value, flags) __rx_map_push_elem(map, value, flags)
 #define bcc_pop(map, value) __rx_map_pop_elem(map, value)
@@ -157,6 +195,16 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
 #define bcc_msg_redirect_hash(map, msg, key, flags) __rx_msg_redirect_hash((void *)(msg), map, key, flags)
 #define bcc_sk_redirect_hash(map, skb, key, flags) __rx_sk_redirect_hash((void *)(skb), map, key, flags)
 
+#define bcc_cgrp_storage_get(map, object, initial, flags)                                                          \
+  ((__rx_value(map) *)__rx_cgrp_storage_get(map, object, (void *)(initial), flags))
+#define bcc_cgrp_storage_delete(map, object) __rx_cgrp_storage_delete(map, object)
+#define bcc_skb_under_cgroup(map, skb, index) __rx_skb_under_cgroup((void *)(skb), map, index)
+#define bcc_msg_redirect_map(map, msg, index, flags) __rx_msg_redirect_map((void *)(msg), map, index, flags)
+#define bcc_sk_redirect_map(map, skb, index, flags) __rx_sk_redirect_map((void *)(skb), map, index, flags)
+#define bcc_sk_select_reuseport(map, reuse, key, flags) __rx_sk_select_reuseport((void *)(reuse), map, key, flags)
+#define bcc_user_ringbuf_drain(map, callback, ctx, flags)                                                          \
+  __rx_user_ringbuf_drain(map, (void *)(callback), (void *)(ctx), flags)
+
 /* ---- events ---- */
 
 /*
@@ -179,14 +227,23 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
     __rx_perf_event_output((void *)(skb), map, ((__u64)(length) << 32) | __RX_CURRENT_CPU, (void *)(data), size);  \
   })
 
-/* The kernel counts no failed reservation, so a table beside the buffer does. */
+/*
+ * The kernel counts no failed reservation, so a variable beside the buffer does: one slot per CPU number, modulo the
+ * slots. A variable, because a table's lookup would have one more branch, and a loop of outputs would cost the
+ * verifier many times as much.
+ */
+#define __RX_DROP_SLOTS 256
+#ifdef RX_NO_DROP_COUNTS
+#define bcc_drop_counter(lost)
+#define bcc_extern_drop_counter(lost)
+#define __rx_count_drop(lost) ((void)0)
+#else
+/* Another object's buffer has a counter that takes this one's place; only what adds to it needs one. */
+#define bcc_extern_drop_counter(lost) static __u64 lost[__RX_DROP_SLOTS] __attribute__((section(".bss." #lost)))
+#define bcc_drop_counter(lost) bcc_extern_drop_counter(lost) __attribute__((used))
 #define __rx_count_drop(lost)                                                                                      \
-  ({                                                                                                               \
-    __u32 __rx_zero = 0;                                                                                           \
-    __u64 *__rx_lost = __rx_map_lookup_elem(lost, &__rx_zero);                                                     \
-    if (__rx_lost)                                                                                                 \
-      ++*__rx_lost;                                                                                                \
-  })
+  ((void)__sync_fetch_and_add(&lost[__rx_get_smp_processor_id() & (__RX_DROP_SLOTS - 1)], 1))
+#endif
 #define bcc_ringbuf_output(map, lost, anchor, type, data, size, flags)                                             \
   ({                                                                                                               \
     __rx_anchor(anchor, type);                                                                                   \
@@ -207,6 +264,15 @@ static long (*const __rx_trace_vprintk)(const char *, __u32, const void *, __u32
     __rx_anchor(anchor, type);                                                                                   \
     __rx_ringbuf_submit((void *)(data), flags);                                                                    \
   })
+#define bcc_ringbuf_reserve_dynptr(map, lost, size, flags, dynptr)                                                 \
+  ({                                                                                                               \
+    long __rx_e = __rx_ringbuf_reserve_dynptr(map, size, flags, dynptr);                                           \
+    if (__rx_e)                                                                                                    \
+      __rx_count_drop(lost);                                                                                       \
+    __rx_e;                                                                                                        \
+  })
+#define bcc_ringbuf_submit_dynptr(map, dynptr, flags) __rx_ringbuf_submit_dynptr(dynptr, flags)
+#define bcc_ringbuf_discard_dynptr(map, dynptr, flags) __rx_ringbuf_discard_dynptr(dynptr, flags)
 #define bcc_ringbuf_discard(map, data, flags) __rx_ringbuf_discard((void *)(data), flags)
 #define bcc_ringbuf_query(map, flags) __rx_ringbuf_query(map, flags)
 

@@ -43,10 +43,32 @@ describe("table methods in C", () => {
     expect([run(b, "f", 1), run(b, "f", 2), run(b, "f", 1)]).toEqual([1, 0, 1]);
   });
 
-  test("lookup_or_init leaves the program with 0 when the table is full", () => {
+  test("lookup_or_init gives a value of its own when the table is full, and the program goes on", () => {
     using b = open(`BPF_HASH(t, u32, u64, 1);
-      int f(${CTX}) { u32 key = ctx->args[0]; u64 zero = 0; t.lookup_or_init(&key, &zero); return 1; }`);
-    expect([run(b, "f", 1), run(b, "f", 2)]).toEqual([1, 0]);
+      int f(${CTX}) {
+        u32 key = ctx->args[0]; u64 initial = 5;
+        u64 *value = t.lookup_or_init(&key, &initial);
+        *value += 1;
+        return *value * 10 + initial;
+      }`);
+    expect([run(b, "f", 1), run(b, "f", 1), run(b, "f", 2), run(b, "f", 2)]).toEqual([65, 75, 65, 65]);
+    expect(b.get_table("t").items()).toEqual([[1, 7n]]);
+  });
+
+  test("lookup_or_init works in functions that return nothing, pointers and structs, and for large values", () => {
+    using b = open(`struct large { u64 a; char rest[400]; }; struct pair { u64 a, b; };
+      BPF_HASH(t, u32, u64); BPF_HASH(large, u32, struct large, 1); BPF_ARRAY(zeros, struct large, 1);
+      static void in_void(u32 k) { (*t.lookup_or_init(&k, &(u64){0}))++; }
+      static u64 *in_pointer(u32 k) { return t.lookup_or_init(&k, &(u64){0}); }
+      static struct pair in_struct(u32 k) { return (struct pair){ 1, *t.lookup_or_init(&k, &(u64){0}) }; }
+      int f(${CTX}) {
+        int slot = 0; u32 key = ctx->args[0];
+        struct large *zero = zeros.lookup(&slot);
+        if (!zero) return -1;
+        in_void(1); in_void(1);
+        return *in_pointer(1) * 100 + in_struct(1).a * 10 + ++large.lookup_or_init(&key, zero)->a;
+      }`);
+    expect([run(b, "f", 1), run(b, "f", 1), run(b, "f", 2)]).toEqual([211, 412, 611]);
   });
 
   test("update replaces, insert keeps what is there, and both tell", () => {

@@ -10,7 +10,7 @@ import { failure, open } from "./open.ts";
 type Case = readonly [name: string, source: readonly string[], message: readonly string[]];
 
 const HASH_METHODS =
-  "lookup, lookup_or_try_init, lookup_or_init, update, insert, delete, increment, atomic_increment";
+  "lookup, lookup_or_try_init, lookup_or_init, update, insert, delete, increment, atomic_increment, for_each_map_elem";
 
 const rewriteErrors: readonly Case[] = [
   [
@@ -119,7 +119,7 @@ const rewriteErrors: readonly Case[] = [
       'main.c:3:7: error: tables have no method "foo"',
       "      t.foo(1);",
       "        ^",
-      "  hint: t has lookup, lookup_or_try_init, lookup_or_init, update, insert, increment, atomic_increment",
+      "  hint: t has lookup, lookup_or_try_init, lookup_or_init, update, insert, increment, atomic_increment, for_each_map_elem",
       "main.c:4:7: error: lookup takes 1 argument, not 0",
       "      t.lookup();",
       "        ^",

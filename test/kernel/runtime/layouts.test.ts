@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { StructCodec } from "../../../framework/core/layout.ts";
 import { Btf } from "../../../framework/object/btf.ts";
 import * as attrs from "../../../framework/uapi/bpf-attr.ts";
-import { bpfBtfInfo, bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
+import { bpfBtfInfo, bpfMapInfo, bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
 import { perfEventAttr, perfEventHeader } from "../../../framework/uapi/perf-event.ts";
 
 const KERNEL_TYPES = "/sys/kernel/btf/vmlinux";
@@ -50,6 +50,7 @@ describe.skipIf(!existsSync(KERNEL_TYPES))("layouts agree with the running kerne
     ["progLoad", attrs.progLoad, "insn_cnt", {}],
     ["progTestRun", attrs.progTestRun, "data_size_in", {}],
     ["getNextId", attrs.getNextId, "start_id", {}],
+    ["objPath", attrs.objPath, "pathname", {}],
     ["getInfo", attrs.getInfo, "info_len", {}],
     ["btfLoad", attrs.btfLoad, "btf_log_buf", {}],
     ["rawTracepointOpen", attrs.rawTracepointOpen, "cookie", {}],
@@ -61,6 +62,7 @@ describe.skipIf(!existsSync(KERNEL_TYPES))("layouts agree with the running kerne
 
   test.each([
     ["bpf_prog_info", bpfProgInfo, {}],
+    ["bpf_map_info", bpfMapInfo, {}],
     ["bpf_btf_info", bpfBtfInfo, {}],
     ["perf_event_header", perfEventHeader, {}],
   ] as const)("%s", (name, layout, aliases) => {

@@ -10,6 +10,7 @@ test("layouts have the sizes that the kernel's structs have up to the last field
     mapElem: 32,
     mapBatch: 56,
     mapFreeze: 4,
+    objPath: 16,
     progLoad: 120,
     progTestRun: 72,
     getNextId: 12,

@@ -146,9 +146,9 @@ test("a given type of another size than the map's is refused", () => {
 });
 
 test("a kind without a table is refused by its name", () => {
-  const open = (): unknown => openTable(new MemoryMap({ kind: "sockmap" }), contextOf());
+  const open = (): unknown => openTable(new MemoryMap({ kind: "user_ringbuf" }), contextOf());
   expect(open).toThrow(UnsupportedError);
-  expect(open).toThrow(/sockmap/);
+  expect(open).toThrow(/user_ringbuf/);
 });
 
 test("every use after closing is a ClosedError that names the table", () => {
