@@ -29,7 +29,11 @@ export { DEBUG_PREPROCESSOR } from "./bcc/constants.ts";
 export { BpfIterator } from "./bcc/iterator.ts";
 export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
+export type { BuildIdEntry, SymbolOptions } from "./bcc/symbols.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
+export { USDT, type UsdtOptions } from "./bcc/usdt.ts";
+export { USDTProbe, USDTProbeArgument, USDTProbeLocation } from "./bcc/usdt-probe.ts";
+export type { UserFunction, UserFunctionOptions } from "./bcc/user-functions.ts";
 export {
   AttachError,
   BpfError,
@@ -51,3 +55,4 @@ export {
 } from "./core/errors.ts";
 export type { Link, SocketLink } from "./runtime/types.ts";
 export type { RuntimeChoice } from "./runtimes.ts";
+export { type ResolvedSymbol, SymbolCache } from "./symbols/process.ts";

@@ -8,10 +8,12 @@ import { tokenAfter } from "./lexer.ts";
 import { MOST_LEVELS } from "./parser.ts";
 import { declareMaps } from "./passes/declare-maps.ts";
 import { type PassDiagnostic, passes } from "./passes/index.ts";
+import type { UsdtProgram } from "./passes/usdt.ts";
 import { SourceText } from "./source-text.ts";
 
 export type { TableKind } from "./facts.ts";
 export { dropMapOf } from "./map-definition.ts";
+export type { UsdtProgram } from "./passes/usdt.ts";
 
 /** A preprocessed source. */
 export interface RewriteInput {
@@ -26,6 +28,8 @@ export interface RewriteInput {
    * null, a section keeps the function's name, which our own loader goes by.
    */
   readonly sectionOf?: ((name: string) => string | null) | undefined;
+  /** By function name, what it may read of USDT probes; under "" what functions that several programs call may. */
+  readonly usdtPrograms?: ReadonlyMap<string, UsdtProgram> | undefined;
 }
 
 /** A program function of the source. */
@@ -82,6 +86,7 @@ export function rewrite({
   originals,
   kernelTypes = () => null,
   sectionOf = () => null,
+  usdtPrograms = new Map(),
 }: RewriteInput): RewriteResult {
   const source = new SourceText(text, originals);
   const facts = collectFacts(text);
@@ -93,7 +98,7 @@ export function rewrite({
     types ??= expressionTypes(facts, tables, kernelTypes);
     return types;
   };
-  const input = { facts, tables, kernelTypes, expressions, sectionOf };
+  const input = { facts, tables, kernelTypes, expressions, sectionOf, usdtPrograms };
   const results = [declared, ...passes.map((pass) => pass(input))];
   const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
     .sort((a, b) => a.start - b.start)

@@ -17,7 +17,14 @@ import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
 import { createMaps } from "./object-maps.ts";
 import { checkOptions, type OptionType } from "./options.ts";
-import { atUsersLine, type BuildOptions, type Built, buildObject, lower } from "./pipeline.ts";
+import {
+  atUsersLine,
+  type BuildOptions,
+  type Built,
+  buildObject,
+  lower,
+  type ProbedSource,
+} from "./pipeline.ts";
 import {
   countedSource,
   discardStaleLines,
@@ -28,6 +35,7 @@ import {
   TracePipe,
   traceFields,
 } from "./trace.ts";
+import { planOf, type USDT } from "./usdt.ts";
 import { UserHooks } from "./user-hooks.ts";
 
 /** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
@@ -39,6 +47,10 @@ export interface BpfOptions {
   readonly cflags?: readonly string[];
   /** DEBUG_PREPROCESSOR prints the lowered C to stderr; BCC's other flags have no meaning here. */
   readonly debug?: number;
+  /** Probes to attach to, with what was enabled at them. */
+  readonly usdt_contexts?: readonly USDT[];
+  /** Attach the contexts' probes for all processes, also where a context names one. */
+  readonly attach_usdt_ignore_pid?: boolean;
   readonly runtime?: RuntimeChoice;
   /** Which functions attach by themselves: all whose name or section says where (true), none, or those named. */
   readonly autoAttach?: boolean | readonly string[];
@@ -53,6 +65,8 @@ const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   src_file: "string?",
   cflags: "strings?",
   debug: "number?",
+  usdt_contexts: "array?",
+  attach_usdt_ignore_pid: "boolean?",
   runtime: "string?",
   autoAttach: "booleanOrStrings?",
   optional: "strings?",
@@ -83,7 +97,7 @@ export interface WaitOptions {
 export class BPF extends UserHooks implements Disposable {
   protected readonly scope = new Scope("this BPF object");
   protected readonly host: Host;
-  readonly #source: Source;
+  readonly #source: ProbedSource;
   readonly #options: BuildOptions;
   readonly #built: Built;
   #forSyscalls: Built | undefined;
@@ -103,7 +117,9 @@ export class BPF extends UserHooks implements Disposable {
   constructor(options: BpfOptions) {
     super();
     checkOptions("BPF", options, OPTIONS);
-    this.#source = sourceOf(options);
+    const { usdt_contexts = [], attach_usdt_ignore_pid = false } = options;
+    const probes = planOf(usdt_contexts, { ignorePid: attach_usdt_ignore_pid });
+    this.#source = { ...sourceOf(options), usdt: usdt_contexts.length === 0 ? undefined : probes.readers };
     this.#options = { syscallTracepoint: false, countDrops: options.countDrops ?? true };
     try {
       this.host = openHost(options.runtime);
@@ -125,6 +141,7 @@ export class BPF extends UserHooks implements Disposable {
           this.host.environment.tracepointFormat(category, name) !== undefined,
       });
       if (this.#built.facts.prints) discardStaleLines(() => this.host.runtime.openTrace());
+      this.attachUsdt(probes);
       this.#attachAll(options);
     } catch (error) {
       this.scope[Symbol.dispose]();

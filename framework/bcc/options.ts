@@ -3,7 +3,15 @@ import { UsageError } from "../core/errors.ts";
 import { show } from "../core/layout.ts";
 
 /** What an option's value must be. */
-type ValueType = "string" | "number" | "integer" | "boolean" | "strings" | "booleanOrStrings" | "signal";
+type ValueType =
+  | "string"
+  | "number"
+  | "integer"
+  | "boolean"
+  | "array"
+  | "strings"
+  | "booleanOrStrings"
+  | "signal";
 
 /** What an option must be; with a question mark it may be left out. */
 export type OptionType = ValueType | `${ValueType}?`;
@@ -51,6 +59,7 @@ const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(valu
     fits: (value) => typeof value === "bigint" || Number.isInteger(value),
   },
   boolean: { words: "true or false", fits: (value) => typeof value === "boolean" },
+  array: { words: "an array", fits: Array.isArray },
   strings: { words: "an array of strings", fits: isStrings },
   booleanOrStrings: {
     words: "true, false or an array of strings",

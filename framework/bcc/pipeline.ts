@@ -1,6 +1,11 @@
 import { readdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type RewriteResult, rewrite, type TableDeclaration } from "../../rewriter/index.ts";
+import {
+  type RewriteResult,
+  rewrite,
+  type TableDeclaration,
+  type UsdtProgram,
+} from "../../rewriter/index.ts";
 import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.ts";
 import { findClang } from "../compile/clang.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
@@ -31,6 +36,19 @@ import {
 import type { ObjectSpec } from "../object/object-spec.ts";
 import { readObject } from "../object/read-object.ts";
 import { placeTracepoint } from "../programs/targets.ts";
+
+export type { UsdtProgram };
+
+/** What USDT probes give to a source: functions that read their arguments, and which of them a program may call. */
+export interface UsdtReaders {
+  readonly text: string;
+  readonly programs: ReadonlyMap<string, UsdtProgram>;
+}
+
+/** A source with the readers of the USDT probes that its programs are enabled for. */
+export interface ProbedSource extends Source {
+  readonly usdt?: UsdtReaders | undefined;
+}
 
 /** What the rewriter found in a source, as far as it is needed after compiling. Kept in the cache beside the object. */
 export interface SourceFacts {
@@ -73,7 +91,11 @@ export interface BuildOptions {
  *
  * @throws RewriteError, CompileError, ObjectError
  */
-export function buildObject(source: Source, environment: CompileEnvironment, options: BuildOptions): Built {
+export function buildObject(
+  source: ProbedSource,
+  environment: CompileEnvironment,
+  options: BuildOptions,
+): Built {
   const files = gatherFiles(source);
   const clang = findClang();
   const key = cacheKey([
@@ -83,6 +105,7 @@ export function buildObject(source: Source, environment: CompileEnvironment, opt
     JSON.stringify([options.syscallTracepoint, options.countDrops ?? true]),
     JSON.stringify(source.cflags),
     source.folder,
+    ...(source.usdt === undefined ? [] : [source.usdt.text, JSON.stringify([...source.usdt.programs])]),
     ...[...files.texts].flat(),
   ]);
   const cached = cacheEnabled() ? readCache<SourceFacts>(key) : undefined;
@@ -142,7 +165,7 @@ function headersIdentity(): string {
  * @throws RewriteError with every error found
  */
 export function lower(
-  source: Source,
+  source: ProbedSource,
   files: SourceFiles,
   environment: CompileEnvironment,
   sectionOf?: (name: string) => string | null,
@@ -150,7 +173,13 @@ export function lower(
   const show = linesOf(files.texts);
   const text = atSource(source, files, () => preprocess(findClang(), source, files, environment));
   const kernelTypes = () => environment.types();
-  const result = rewrite({ text, originals: files.texts, kernelTypes, sectionOf });
+  const result = rewrite({
+    text,
+    originals: files.texts,
+    kernelTypes,
+    sectionOf,
+    usdtPrograms: source.usdt?.programs,
+  });
   const findings = [...result.diagnostics, ...missingTracepoints(result, environment)];
   const errors = findings.filter((finding) => finding.severity === "error");
   if (errors.length > 0) throw new RewriteError(formatDiagnostics(errors, show), findings);
@@ -170,14 +199,15 @@ export function withDeclarations(lowered: RewriteResult, environment: CompileEnv
 
 /** Compiles what `lower` gave. @throws CompileError with every finding at the user's lines */
 export function compile(
-  source: Source,
+  source: ProbedSource,
   files: SourceFiles,
   lowered: RewriteResult,
   environment: CompileEnvironment,
   options: BuildOptions,
 ): Uint8Array {
   return atSource(source, files, () => {
-    const { stdout } = compileLowered(findClang(), withDeclarations(lowered, environment), {
+    const declared = { ...withDeclarations(lowered, environment), readers: source.usdt?.text };
+    const { stdout } = compileLowered(findClang(), declared, {
       environment,
       cflags: source.cflags,
       positionOf: lowered.positionOf,
@@ -246,7 +276,7 @@ function missingTracepoints(
  */
 export function atUsersLine(
   error: VerifierError,
-  source: Source,
+  source: ProbedSource,
   environment: CompileEnvironment,
 ): VerifierError {
   const { at } = error;

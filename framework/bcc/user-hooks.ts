@@ -2,6 +2,7 @@ import type { AttachTarget } from "../programs/targets.ts";
 import type { Link } from "../runtime/types.ts";
 import { KernelHooks } from "./kernel-hooks.ts";
 import { checkOptions, type OptionType } from "./options.ts";
+import type { UsdtPlan } from "./usdt-plan.ts";
 import { refuseGo, type UserFunctionOptions, userTarget } from "./user-functions.ts";
 
 const FUNCTION_OPTIONS: Readonly<Record<string, OptionType>> = {
@@ -72,6 +73,11 @@ export abstract class UserHooks extends KernelHooks {
     this.#attachUser(functionName, target);
   }
 
+  /** Attaches what USDT contexts enabled. */
+  protected attachUsdt({ attachments }: UsdtPlan): void {
+    for (const { functionName, target } of attachments) this.#attachUser(functionName, target);
+  }
+
   #attachUser(functionName: string, target: AttachTarget & { readonly hook: "uprobe" }): Link {
     const together = target.places.length > 1 && this.host.runtime.supports("uprobe_multi").state === "yes";
     return this.attachments.attach(functionName, together ? "uprobe_multi" : "uprobe", target);
@@ -79,4 +85,4 @@ export abstract class UserHooks extends KernelHooks {
 }
 
 /** Kind, path, function and offset of libbpf's section names. */
-const SECTION = /^(u(?:ret)?probe)(?:\.s)?\/(.+?):([^:+]+)(?:\+((?:0x)?[\da-f]+))?$/i;
+const SECTION = /^\??(u(?:ret)?probe)(?:\.s)?\/(.+?):([^:+]+)(?:\+((?:0x)?[\da-f]+))?$/i;

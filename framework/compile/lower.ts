@@ -15,6 +15,8 @@ export interface LoweredSource {
   readonly request: TypeRequest;
   /** Structs of tracepoint records, complete. */
   readonly tracepointStructs: readonly string[];
+  /** Functions that the lowered text calls; they need what the headers declare. */
+  readonly readers?: string | undefined;
 }
 
 /** The headers that stand around every source, and what they define. */
@@ -106,6 +108,7 @@ export function preludeFor(source: LoweredSource, types: () => Btf | null): stri
     ...declarations,
     ...source.tracepointStructs,
     lower,
+    source.readers ?? "",
     PACKETS.test(source.text) ? packet : "",
     ...[...definedNames].filter((name) => macros.has(name)).map((name) => `#undef ${name}`),
   ].join("\n");

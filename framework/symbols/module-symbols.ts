@@ -38,12 +38,22 @@ export class ModuleSymbols {
     );
   }
 
-  /** Symbols of a name, or of "name@version", in the order to prefer them. */
+  /** Functions of a name, or of "name@version", in the order to prefer them. */
   find(spelled: string): readonly FileSymbol[] {
+    return this.#find(spelled, (kind) => kind !== "object");
+  }
+
+  /** The address of a variable before relocation. */
+  variable(name: string): number | undefined {
+    return this.#find(name, (kind) => kind === "object")[0]?.address;
+  }
+
+  #find(spelled: string, fits: (kind: FileSymbol["kind"]) => boolean): readonly FileSymbol[] {
     const [name = "", version] = spelled.split(/@+/);
     // The dynamic table has versions, which the other one lacks where a library hides them.
     for (const table of [this.#dynamic, this.#table()]) {
-      const found = table?.find(name).filter((symbol) => isWanted(symbol, version)) ?? [];
+      const found =
+        table?.find(name).filter((symbol) => fits(symbol.kind) && hasVersion(symbol, version)) ?? [];
       if (found.length > 0) return found.toSorted((a, b) => Number(b.isGlobal) - Number(a.isGlobal));
     }
     return [];
@@ -123,8 +133,7 @@ export function debugFileOf(buildId: string, root = ""): string {
   return `${root}/usr/lib/debug/.build-id/${buildId.slice(0, 2)}/${buildId.slice(2)}.debug`;
 }
 
-function isWanted({ kind, isDefault, version }: FileSymbol, wanted: string | undefined): boolean {
-  if (kind === "object") return false;
+function hasVersion({ isDefault, version }: FileSymbol, wanted: string | undefined): boolean {
   return wanted === undefined ? isDefault : version === wanted;
 }
 

@@ -1,7 +1,7 @@
 import { viewOf } from "../core/layout.ts";
 import { textAt, wordAt } from "./elf-file.ts";
 import { type ModuleSymbols, notesOf } from "./module-symbols.ts";
-import { parseArguments, type UsdtArch, type UsdtArgument } from "./usdt-argument.ts";
+import { parseArguments, type Register, type UsdtArch, type UsdtArgument } from "./usdt-argument.ts";
 
 /** One place in a file where a probe is. */
 export interface UsdtLocation {
@@ -9,6 +9,7 @@ export interface UsdtLocation {
   readonly address: number;
   /** The same as a place in the file: what is probed. */
   readonly fileOffset: number;
+  readonly arch: UsdtArch;
   readonly arguments: readonly UsdtArgument[];
 }
 
@@ -59,7 +60,7 @@ export function usdtProbes({ file }: ModuleSymbols): readonly UsdtProbe[] {
       probe = { provider, name, semaphore, semaphoreOffset, locations: [] };
       probes.set(key, probe);
     }
-    probe.locations.push({ address, fileOffset, arguments: parseArguments(operands, arch) });
+    probe.locations.push({ address, fileOffset, arch, arguments: parseArguments(operands, arch) });
   }
   return [...probes.values()];
 }
@@ -68,4 +69,26 @@ function threeTexts(note: Uint8Array): readonly [string, string, string] {
   const provider = textAt(note, WORDS);
   const name = textAt(note, WORDS + provider.length + 1);
   return [provider, name, textAt(note, WORDS + provider.length + name.length + 2)];
+}
+
+/** The instruction pointer in `struct pt_regs`. */
+const INSTRUCTION_POINTERS: Readonly<Record<UsdtArch, Register>> = {
+  x64: { name: "rip", at: 128, shift: 0, bits: 64, isSigned: false },
+  arm64: { name: "pc", at: 256, shift: 0, bits: 64, isSigned: false },
+};
+
+/**
+ * The arguments at a place, with global variables found: their distance from the probe's own instruction is the same
+ * wherever the file is loaded.
+ */
+export function argumentsAt(module: ModuleSymbols, location: UsdtLocation): readonly UsdtArgument[] {
+  return location.arguments.map((argument) => {
+    const { place } = argument;
+    if (place.kind !== "memory" || place.base !== undefined) return argument;
+    const address = place.symbol === undefined ? undefined : module.variable(place.symbol);
+    if (address === undefined) return { ...argument, place: { kind: "unreadable" } };
+    const base = INSTRUCTION_POINTERS[location.arch];
+    const displacement = place.displacement + BigInt(address - location.address);
+    return { ...argument, place: { ...place, base, displacement } };
+  });
 }

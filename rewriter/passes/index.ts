@@ -10,6 +10,7 @@ import { license } from "./license.ts";
 import { packet } from "./packet.ts";
 import { printk } from "./printk.ts";
 import { probeFunctions } from "./probe-functions.ts";
+import { type UsdtProgram, usdt } from "./usdt.ts";
 
 /** A finding of a pass, by offset into the preprocessed text. */
 export interface PassDiagnostic extends Range {
@@ -34,9 +35,19 @@ export interface PassInput {
   readonly expressions: () => ExpressionTypes;
   /** The section for a program function of BCC's dialect; null for one that keeps its name for our own loader. */
   readonly sectionOf: (name: string) => string | null;
+  /** By function name, what it may read of USDT probes; under "" what functions that several programs call may. */
+  readonly usdtPrograms: ReadonlyMap<string, UsdtProgram>;
 }
 
 /** A pure step of lowering. None sees another's output, so their order does not matter. */
 export type Pass = (input: PassInput) => PassResult;
 
-export const passes: readonly Pass[] = [callMethods, probeFunctions, printk, packet, kernelReads, license];
+export const passes: readonly Pass[] = [
+  callMethods,
+  probeFunctions,
+  printk,
+  usdt,
+  packet,
+  kernelReads,
+  license,
+];

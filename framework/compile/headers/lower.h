@@ -556,6 +556,24 @@ struct __rx_regs {
 #define PT_REGS_SP_CORE(x) __rx_saved(x, __RX_SP)
 #define PT_REGS_FP_CORE(x) __rx_saved(x, __RX_FP)
 
+/* ---- arguments of USDT probes ---- */
+
+/* A reader of the probes' arguments comes with the source; what it could not read is zero. */
+static __u64 (*const __rx_attach_cookie)(void *) = (void *)174;
+#define bcc_usdt_readarg(reader, n, ctx, into)                                                                     \
+  ({                                                                                                               \
+    __s64 __rx_a = 0;                                                                                              \
+    int __rx_e = reader((void *)(ctx), n, &__rx_a);                                                                \
+    *(into) = (typeof(*(into)))__rx_a;                                                                             \
+    __rx_e;                                                                                                        \
+  })
+#define bcc_usdt_readarg_p(reader, n, ctx, into, size)                                                             \
+  ({                                                                                                               \
+    __s64 __rx_a = 0;                                                                                              \
+    int __rx_e = reader((void *)(ctx), n, &__rx_a);                                                                \
+    __rx_e ? __rx_e : (int)__rx_probe_read_user((void *)(into), size, (const void *)__rx_a);                       \
+  })
+
 /* ---- tracepoint data of variable place ---- */
 
 #define __rx_data_loc(field) ((const void *)args + (args->data_loc_##field & 0xffff))

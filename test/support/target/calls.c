@@ -9,6 +9,8 @@ static long call3(long number, long a, long b, long c) {
   return result;
 }
 enum { READ = 0, WRITE = 1, EXIT = 60 };
+/* The kernel aligns the stack as if nothing had been called. */
+#define ENTRY __attribute__((force_align_arg_pointer))
 #else
 static long call3(long number, long a, long b, long c) {
   register long x8 __asm__("x8") = number, x0 __asm__("x0") = a, x1 __asm__("x1") = b, x2 __asm__("x2") = c;
@@ -16,6 +18,7 @@ static long call3(long number, long a, long b, long c) {
   return x0;
 }
 enum { READ = 63, WRITE = 64, EXIT = 93 };
+#define ENTRY
 #endif
 
 volatile long sink;
@@ -62,7 +65,7 @@ void run(char command) {
 }
 
 #ifndef LIBRARY
-void _start(void) {
+ENTRY void _start(void) {
   char byte;
   while (call3(READ, 0, (long)&byte, 1) == 1) {
     run(byte);

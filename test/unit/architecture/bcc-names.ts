@@ -36,6 +36,11 @@ export const bccNames: ReadonlySet<string> = new Set(
   support_kfunc support_lsm support_fmod_ret support_raw_tracepoint support_raw_tracepoint_in_module
   kernel_struct_has_field kernel_enum_has_val monotonic_time generate_auto_includes
 
+  probe enable_probe enable_probe_or_bail get_text get_probe_arg_ctype enumerate_probes enumerate_active_probes
+  probe_name arg_index bin_path semaphore num_locations num_arguments short_name get_location get_argument
+  constant deref_offset deref_ident base_register_name index_register_name scale
+  resolve_name build_id
+
   map_id map_fd get_fd ttype max_entries
   get pop update keys values items clear
   key_sprintf leaf_sprintf key_scanf leaf_scanf

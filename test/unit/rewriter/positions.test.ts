@@ -253,7 +253,7 @@ function keptStretches(text: string): readonly string[] {
   const { tables } = declared;
   const kernelTypes = fixtureKernel.types;
   const expressions = () => expressionTypes(facts, tables, kernelTypes);
-  const input = { facts, tables, kernelTypes, expressions, sectionOf: () => null };
+  const input = { facts, tables, kernelTypes, expressions, sectionOf: () => null, usdtPrograms: new Map() };
   const edits = [declared, ...passes.map((pass) => pass(input))].flatMap((result) => result.edits);
   const ends = [...new Set([0, text.length, ...edits.flatMap(({ start, end }) => [start, end])])].sort(
     (a, b) => a - b,
