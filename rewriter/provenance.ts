@@ -433,6 +433,7 @@ export class Origins {
   #register(name: string, registers: SyntaxNode | undefined): number {
     if (name === "PT_REGS_SYSCALL_CTX" || name === "PT_REGS_SYSCALL_REGS") return from.kernel;
     const origin = this.#maybe(registers);
+    if (origin === 0) return 0;
     return (origin & external) !== 0 && (origin & checked) === 0 ? from.user : from.either;
   }
 

@@ -175,6 +175,7 @@ class Emitter {
     if (type.kind === "array") this.#follow(type.element);
     if (type.kind !== "ptr") return;
     const pointee = this.#btf.resolve(type.type);
+    if (this.#isSourceTag(pointee)) return;
     const pointeeType = this.#btf.type(pointee);
     if (pointeeType.kind === "ptr") this.#follow(pointee);
     else if (pointeeType.kind === "struct" || pointeeType.kind === "union") this.#pending.push(pointee);
@@ -189,8 +190,19 @@ class Emitter {
     if (type.kind === "fwd") {
       this.#forwardTag(`${type.union ? "union" : "struct"} ${type.name}`);
     } else if (type.kind === "struct" || type.kind === "union") {
-      if (type.name !== "") this.#forwardTag(this.#tagOf(id, type));
+      if (type.name !== "") this.#forwardTag(this.#pointedTag(id, type));
     }
+  }
+
+  /** Whether a type is a record whose tag the source defines. */
+  #isSourceTag(id: number): boolean {
+    const type = this.#btf.type(id);
+    return (type.kind === "struct" || type.kind === "union") && this.#request.definedTags.has(type.name);
+  }
+
+  /** A record's tag behind a pointer: the source's definition of a tag is the one that pointers lead to. */
+  #pointedTag(id: number, type: Record): string {
+    return this.#isSourceTag(id) ? `${type.kind} ${type.name}` : this.#tagOf(id, type);
   }
 
   #forwardTag(tag: string): void {
@@ -346,6 +358,11 @@ class Emitter {
     // A pointer to a function keeps its size; nothing here calls through one.
     if (pointee.kind === "func_proto") return `void *${name}`;
     const isConst = this.#btf.type(target).kind === "const";
+    if (
+      (pointee.kind === "struct" || pointee.kind === "union") &&
+      this.#isSourceTag(this.#skipQualifiers(target))
+    )
+      return `${isConst ? "const " : ""}${pointee.kind} ${pointee.name} *${name}`;
     const inner = pointee.kind === "array" ? `(*${name})` : `*${name}`;
     return `${isConst ? "const " : ""}${this.#declare(target, inner)}`;
   }

@@ -1,11 +1,12 @@
 import type { FunctionNode } from "../bindings.ts";
-import { type BitPlace, type CType, pointee } from "../c-type.ts";
+import { type BitPlace, type CType, pointee, type RecordType } from "../c-type.ts";
 import type { Edit } from "../edits.ts";
 import { isArrow } from "../expressions.ts";
 import { isLibbpf } from "../facts.ts";
 import { onOneLine, type Range } from "../lexer.ts";
 import type { SyntaxNode } from "../parser.ts";
 import { checked, external, type FunctionRole, from, Origins } from "../provenance.ts";
+import type { TypeTable } from "../types.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 import { isSystemCall } from "./probe-functions.ts";
 
@@ -33,7 +34,10 @@ export function kernelReads({ facts, tables, expressions: typed }: PassInput): P
     isTable: (name) => tables.has(name),
     roleOf: (name) => roles.get(name),
   });
-  return new Reads(text, origins, surroundings(bindings.functions, roles)).find(root);
+  const reads = new Reads(text, origins, surroundings(bindings.functions, roles));
+  const { edits, diagnostics } = reads.find(root);
+  const notes = [...reads.outside].flatMap((record) => layoutNote(record, expressions.types));
+  return { edits, diagnostics: [...diagnostics, ...notes] };
 }
 
 const DIRECT = /^(?:kfunc|kretfunc|lsm|bpf_iter|kmod_ret)__/;
@@ -83,10 +87,39 @@ function surroundings(
 
 type Reader = "__rx_load_kernel" | "__rx_load_user" | "__rx_load_any";
 
+/** A structure that the source defines as the kernel has it, but otherwise: loads go by the source's. */
+function layoutNote(record: RecordType, types: TypeTable): readonly PassDiagnostic[] {
+  const kernel = record.name === "" ? undefined : types.kernelRecordOf(record.name);
+  const at = record.definition?.childForFieldName("name");
+  if (kernel === undefined || at === undefined || at === null) return [];
+  const moved = record.names().find((name) => {
+    const own = record.member(name)?.offset;
+    const theirs = kernel.member(name)?.offset;
+    return own !== undefined && theirs !== undefined && own !== theirs;
+  });
+  if (moved === undefined) return [];
+  const [own, theirs] = [record, kernel].map((side) => placeInWords(side.member(moved)!.offset!));
+  return [
+    {
+      ...rangeOf(at),
+      severity: "note",
+      code: "KERNEL_LAYOUT",
+      message: `the kernel's struct ${record.name} has "${moved}" at ${theirs}, this one at ${own}; memory is read as this one says`,
+      hint: "without a definition in the source, the running kernel's is used",
+    },
+  ];
+}
+
+function placeInWords(bit: number): string {
+  return bit % 8 === 0 ? `byte ${bit / 8}` : `bit ${bit}`;
+}
+
 /** Calls whose arguments are looked at and not computed. */
 const UNEVALUATED = /^__builtin_(?:constant_p|types_compatible_p|preserve_\w+|object_size)$/;
 
 class Reads {
+  /** Structures of the source's that are read from memory outside the program. */
+  readonly outside = new Set<RecordType>();
   readonly #text: string;
   readonly #origins: Origins;
   readonly #surroundings: ReadonlyMap<SyntaxNode, Surroundings>;
@@ -136,6 +169,9 @@ class Reads {
     if (use === "store") return this.#checkStore(load, origin);
     if (use !== "value" || this.#origins.expressions.of(load).kind === "array") return;
     const reader = this.#readerOf(target, origin, load, node);
+    const isOutside = reader !== undefined || (origin & from.trusted) !== 0;
+    if (isOutside && target.kind === "record" && target.record.origin === "user")
+      this.outside.add(target.record);
     if (reader !== undefined) this.#read(load, reader);
   }
 
