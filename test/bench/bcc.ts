@@ -1,11 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
-import { release } from "node:os";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BCC_PYTHON, withHeaders } from "../support/bcc-headers.ts";
 import { PEER_MAGIC, PERF_PAGES, START_FIRES } from "./programs.ts";
 import type { Command } from "./session.ts";
-
-const PYTHON = "/usr/bin/python3";
 
 /** Common to all scripts: the program's text, and calls that fire its tracepoint. */
 const COMMON = `
@@ -130,27 +128,24 @@ const SCRIPTS = { start: START, stream: STREAM, maps: MAPS } as const;
 /** BCC, as this machine's Python has it. */
 export class Bcc {
   readonly #folder: string;
-  readonly #prefix: string;
   /** For instance "0.26.0". */
   readonly version: string;
 
-  private constructor(folder: string, version: string, prefix: string) {
+  private constructor(folder: string, version: string) {
     this.#folder = folder;
     this.version = version;
-    this.#prefix = prefix;
     for (const [name, body] of Object.entries(SCRIPTS))
       writeFileSync(join(folder, `${name}.py`), COMMON + body);
   }
 
   /** BCC ready to run from a folder for its scripts, or the reason why it cannot. */
   static find(folder: string): Bcc | string {
-    if (!existsSync(PYTHON)) return `no ${PYTHON}`;
-    const asked = spawnSync(PYTHON, ["-c", "import bcc; print(bcc.__version__)"], { encoding: "utf8" });
-    if (asked.status !== 0) return `${PYTHON} cannot import bcc`;
-    const prefix = headersPrefix();
-    if (prefix === undefined)
+    if (!existsSync(BCC_PYTHON)) return `no ${BCC_PYTHON}`;
+    const asked = spawnSync(BCC_PYTHON, ["-c", "import bcc; print(bcc.__version__)"], { encoding: "utf8" });
+    if (asked.status !== 0) return `${BCC_PYTHON} cannot import bcc`;
+    if (withHeaders([]) === undefined)
       return "no kernel headers for it: neither the running kernel's nor any linux-headers-*-amd64";
-    const bcc = new Bcc(folder, asked.stdout.trim(), prefix);
+    const bcc = new Bcc(folder, asked.stdout.trim());
     const trial = join(folder, "trial.c");
     writeFileSync(trial, "BPF_HASH(counts, u32, u64);\n");
     const [program, ...args] = bcc.command("start", trial).argv;
@@ -161,40 +156,9 @@ export class Bcc {
   }
 
   /** Runs one of its scripts; "exec" comes on a line of its own just before Python starts. */
-  command(script: keyof typeof SCRIPTS, ...args: readonly string[]): Command {
-    const shell = `${this.#prefix}echo exec; exec ${PYTHON} "$@"`;
-    const unshare = this.#prefix === "" ? [] : ["unshare", "--mount"];
-    const [first, ...rest] = [
-      ...unshare,
-      "sh",
-      "-c",
-      shell,
-      "sh",
-      join(this.#folder, `${script}.py`),
-      ...args,
-    ];
-    return { argv: [first!, ...rest] };
+  command(name: keyof typeof SCRIPTS, ...args: readonly string[]): Command {
+    const script = [BCC_PYTHON, join(this.#folder, `${name}.py`), ...args];
+    // Found when this object was made.
+    return { argv: withHeaders(script, "echo exec; ")! };
   }
-}
-
-/**
- * Shell text that makes kernel headers visible where BCC looks, in a mount namespace of its own, so that the machine
- * stays as it is. "" where they are in place; undefined where there are none.
- */
-function headersPrefix(): string | undefined {
-  const modules = `/lib/modules/${release()}`;
-  if (existsSync(join(modules, "build"))) return "";
-  const found = readdirSync("/usr/src")
-    .filter((name) => /^linux-headers-[\d.-]+-amd64$/.test(name))
-    .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
-    .at(-1);
-  if (found === undefined) return undefined;
-  const common = found.replace(/-amd64$/, "-common");
-  return [
-    "mount -t tmpfs none /lib/modules",
-    `mkdir ${modules}`,
-    `ln -s /usr/src/${found} ${modules}/build`,
-    `ln -s /usr/src/${common} ${modules}/source`,
-    "",
-  ].join(" && ");
 }

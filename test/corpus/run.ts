@@ -1,0 +1,119 @@
+// Checks every program of BCC's tools, beside BCC itself. As root:
+//
+// npm run test:corpus                        all programs
+// npm run test:corpus -- --filter opensnoop  only those whose name has the text
+// npm run test:corpus -- --no-bcc            without BCC, which takes most of the time
+// npm run test:corpus -- --fresh             asks BCC again, instead of taking what it answered before
+//
+// On another kernel: npm run test:guest -- --kernel 6.1 --command "npm run test:corpus"
+import { release } from "node:os";
+import { parseArgs } from "node:util";
+import { BpfError, UsageError } from "../../framework/core/errors.ts";
+import { openHost } from "../../framework/runtimes.ts";
+import { BccLoader } from "./bcc-loader.ts";
+import {
+  type Failure,
+  failuresOf,
+  instructionCounts,
+  objections,
+  passesInBcc,
+  quantile,
+  type Result,
+} from "./compare.ts";
+import { checkProgram } from "./ours.ts";
+import { type Corpus, gatherPrograms } from "./programs.ts";
+import { findTools } from "./tools.ts";
+
+process.exitCode = await main(process.argv.slice(2));
+
+/** 0 when everything that loads in BCC loads here, except for the known failures; 1 otherwise; 2 for wrong usage. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await run(options(args));
+  } catch (error) {
+    if (!(error instanceof BpfError)) throw error;
+    console.error(`test:corpus: ${error.describe()}`);
+    return error instanceof UsageError ? 2 : 1;
+  }
+}
+
+interface Options {
+  readonly filter: string;
+  readonly useBcc: boolean;
+  readonly useCache: boolean;
+}
+
+async function run({ filter, useBcc, useCache }: Options): Promise<number> {
+  const { runtime, environment } = openHost("kernel");
+  using _ = runtime;
+  const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
+  using loader = typeof bcc === "string" ? undefined : bcc;
+  const corpus = chosen(gatherPrograms(findTools(print), environment.types()), filter);
+  print(
+    `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
+  );
+  const results: Result[] = [];
+  for (const program of corpus.programs) {
+    const report = checkProgram(program, environment, runtime);
+    results.push({ program, report, bcc: await loader?.load(program) });
+  }
+  const failures = results.flatMap((result) => failuresOf(result, release()));
+  describe(results, failures, corpus);
+  const wrong = objections(failures, corpus.programs, release());
+  for (const line of wrong) print(`WRONG: ${line}`);
+  return wrong.length === 0 && results.length > 0 ? 0 : 1;
+}
+
+function describe(results: readonly Result[], failures: readonly Failure[], corpus: Corpus): void {
+  for (const { program, name, why, loadsInBcc, known } of failures) {
+    const beside = loadsInBcc === undefined ? "" : loadsInBcc ? " (loads in BCC)" : " (nor in BCC)";
+    print(`fails: ${program}${name === "" ? "" : `, ${name}`}${beside}: ${why}`);
+    if (known !== undefined) print(`    known: ${known.cause}`);
+  }
+  for (const { name, ended } of corpus.barren)
+    print(`no program: ${name}: ${ended.trim().split("\n").at(-1)}`);
+  const passed = results.filter(({ report }) => report.ok).length;
+  print(`here: ${share(passed, results.length)} programs pass`);
+  const answered = results.flatMap(({ bcc }) => bcc ?? []);
+  if (answered.length === 0) return;
+  const theirs = results.filter(({ bcc }) => bcc !== undefined && passesInBcc(bcc));
+  const both = theirs.filter(({ report }) => report.ok).length;
+  print(
+    `BCC: ${share(theirs.length, results.length)} programs pass, ${share(both, theirs.length)} of these pass here`,
+  );
+  const counts = instructionCounts(results);
+  if (counts.length === 0) return;
+  const ratios = counts.map(({ ours, bcc }) => ours / bcc);
+  const [median, ninth] = [quantile(ratios, 0.5), quantile(ratios, 0.9)].map((ratio) => ratio.toFixed(2));
+  print(`instructions, ours/BCC over ${counts.length} functions: median ${median}, 90th percentile ${ninth}`);
+}
+
+function share(part: number, whole: number): string {
+  return `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`;
+}
+
+function chosen({ programs, barren }: Corpus, filter: string): Corpus {
+  const has = ({ name }: { readonly name: string }) => name.includes(filter);
+  return { programs: programs.filter(has), barren: barren.filter(has) };
+}
+
+function options(args: readonly string[]): Options {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      allowNegative: true,
+      options: {
+        filter: { type: "string", default: "" },
+        bcc: { type: "boolean", default: true },
+        fresh: { type: "boolean", default: false },
+      },
+    });
+    return { filter: values.filter, useBcc: values.bcc, useCache: !values.fresh };
+  } catch (cause) {
+    throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
+}
+
+function print(line: string): void {
+  console.log(line);
+}
