@@ -140,17 +140,17 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
   })
 
 /* Arrays (BPF_MAP_TYPE_ARRAY and PERCPU_ARRAY) have every key that they can have. The number is in the map's type. */
-#define __rx_type(map) (sizeof(*(map)->type) / sizeof(int))
-#define __rx_is_array(map) (__rx_type(map) == 2 || __rx_type(map) == 6)
+#define __rx_map_type(map) (sizeof(*(map)->type) / sizeof(int))
+#define __rx_has_all_keys(map) (__rx_map_type(map) == 2 || __rx_map_type(map) == 6)
 
 /* A missing key is made with zero, and then added to: another CPU may have made it first. */
 #define __rx_add_to(map, wanted, add, amount)                                                                      \
   ({                                                                                                               \
-    _Static_assert(__builtin_classify_type(*(map)->value) < 12, "increment adds to numbers, which the values are not");  \
+    _Static_assert(__builtin_classify_type(*(map)->value) < 12, "increment adds to numbers, which the values are not");\
     __rx_key(map) __rx_k = wanted;                                                                                 \
     __rx_value(map) __rx_n = amount;                                                                               \
     __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                  \
-    if (!__rx_is_array(map) && !__rx_v) {                                                                          \
+    if (!__rx_has_all_keys(map) && !__rx_v) {                                                                      \
       __rx_value(map) __rx_z = 0;                                                                                  \
       __rx_map_update_elem(map, &__rx_k, &__rx_z, __RX_NOEXIST);                                                   \
       __rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                                 \
