@@ -149,6 +149,8 @@ class PacketPass {
     for (let parent = place.node.parent; parent !== null; parent = place.node.parent) {
       const isArgument = parent.childForFieldName("argument")?.id === place.node.id;
       if (parent.type === "parenthesized_expression" && parent.namedChildren.length === 1) {
+        // The brackets of if, while and switch are the statement's.
+        if (parent.parent?.childForFieldName("condition")?.id === parent.id) return place;
         place = { ...place, node: parent };
       } else if (parent.type === "field_expression" && isArgument && !isArrow(parent)) {
         const member = this.#member(place, parent);
