@@ -3,7 +3,11 @@ import { cpSync } from "node:fs";
 import { build } from "esbuild";
 
 await build({
-  entryPoints: { index: "framework/index.ts", main: "framework/cli/main.ts" },
+  entryPoints: {
+    index: "framework/index.ts",
+    main: "framework/cli/main.ts",
+    machine: "framework/machine/index.ts",
+  },
   outdir: "dist",
   bundle: true,
   splitting: true,

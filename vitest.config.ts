@@ -1,7 +1,11 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
-const resolve = { alias: { rxbpf: fileURLToPath(new URL("framework/index.ts", import.meta.url)) } };
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+// The longer name first: an alias also stands for what begins with it.
+const resolve = {
+  alias: { "rxbpf/machine": source("framework/machine/index.ts"), rxbpf: source("framework/index.ts") },
+};
 
 // Tests that load programs share one kernel and one trace pipe, so their files run one after another.
 const oneAtATime = { fileParallelism: false, sequence: { concurrent: false } } as const;

@@ -135,6 +135,41 @@ export class PermissionError extends BpfError {
   readonly code = "PERMISSION";
 }
 
+/** Why the machine stopped a program. */
+export type FaultReason = "memory" | "budget" | "stack" | "call" | "helper";
+
+/** The machine stopped a program that did what it may not. Nothing else was affected. */
+export class MachineFault extends BpfError {
+  readonly code = "FAULT";
+  readonly reason: FaultReason;
+  /** Name of the program. */
+  readonly program: string;
+  /** The instruction, in slots of 8 bytes from the program's start. */
+  readonly insn: number;
+  /** The address that was not allowed; undefined for other reasons than memory. */
+  readonly address: bigint | undefined;
+  /** Where in the user's source the instruction came from, when BTF says so. */
+  readonly at: SourcePosition | undefined;
+
+  constructor(message: string, fault: FaultDetails, details: ErrorDetails = {}) {
+    super(message, details);
+    this.reason = fault.reason;
+    this.program = fault.program;
+    this.insn = fault.insn;
+    this.address = fault.address;
+    this.at = fault.at;
+  }
+}
+
+/** What a fault is about. */
+export interface FaultDetails {
+  readonly reason: FaultReason;
+  readonly program: string;
+  readonly insn: number;
+  readonly address?: bigint | undefined;
+  readonly at?: SourcePosition | undefined;
+}
+
 /** Use after close. */
 export class ClosedError extends BpfError {
   readonly code = "CLOSED";

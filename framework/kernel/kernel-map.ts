@@ -1,7 +1,8 @@
-import { mapKinds, valueBytes } from "../../maps/kinds.ts";
-import { MapError, type MapErrorCode, SyscallError, UnsupportedError, UsageError } from "../core/errors.ts";
+import { valueBytes } from "../../maps/kinds.ts";
+import { MapError, SyscallError, UnsupportedError, UsageError } from "../core/errors.ts";
 import { roundUp } from "../core/layout.ts";
 import type { MapSpec } from "../object/object-spec.ts";
+import { type MapOperation, refusedOperation, refusedUpdate } from "../runtime/map-errors.ts";
 import type {
   BatchCursor,
   BatchTakeMap,
@@ -181,63 +182,14 @@ export class KernelMap implements SharedMap {
   }
 
   #refusedUpdate(key: Uint8Array, errno: string): MapError {
-    const { name, maxEntries, kind } = this.spec;
     const cause = new SyscallError("bpf(BPF_MAP_UPDATE_ELEM)", errno);
-    const fail = (code: MapErrorCode, message: string, hint?: string): MapError =>
-      new MapError(code, message, { hint, cause });
-    switch (errno) {
-      case "E2BIG":
-        if (mapKinds[kind].keySize !== 4) {
-          const hint =
-            'declare it with more entries, take some out, or let it drop old ones: BPF_TABLE("lru_hash", ...)';
-          return fail("MAP_FULL", `table "${name}" is full (${maxEntries} entries)`, hint);
-        }
-        return fail("MAP_FULL", `table "${name}" has no index ${indexOf(key)}: it has ${maxEntries} entries`);
-      case "EEXIST":
-        return fail("KEY_EXISTS", `table "${name}" has that key already`);
-      case "ENOENT":
-        return fail("KEY_MISSING", `table "${name}" does not have that key`);
-      default:
-        return this.#refused("BPF_MAP_UPDATE_ELEM", errno);
-    }
+    return refusedUpdate({ runtime: "kernel", spec: this.spec, errno, cause }, key);
   }
 
   #refused(command: BpfCommand, errno: string): MapError {
-    const { name, kind } = this.spec;
     const cause = new SyscallError(`bpf(${command})`, errno);
-    const doing = operationNames[command] ?? "use";
-    if (errno === "EPERM") {
-      return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": it is read-only`, { cause });
-    }
-    if (kind === "prog_array" && (errno === "EBADF" || errno === "EINVAL")) {
-      const why =
-        errno === "EBADF" ? "the value is no open program" : "the program does not go with the others";
-      return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why} (${errno})`, {
-        hint: "a slot takes what load_func gives; all programs of a table, and those that call it, are of one type",
-        cause,
-      });
-    }
-    if (kind === "cgroup_array" && errno === "EBADF") {
-      return new MapError(
-        "MAP_OPERATION",
-        `cannot ${doing} table "${name}": the value is no cgroup (EBADF)`,
-        {
-          hint: 'give a folder of the cgroup2 hierarchy: "mount -t cgroup2" shows where it is',
-          cause,
-        },
-      );
-    }
-    if (mapKinds[kind].table === "nested" && (errno === "EBADF" || errno === "EINVAL")) {
-      const why =
-        errno === "EBADF" ? "the value is no open table" : "the table is not like those it is declared for";
-      return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why} (${errno})`, {
-        hint: "tables inside are like the declared one: the same kind, key and value sizes, flags, and size for arrays",
-        cause,
-      });
-    }
-    const cannot = errno === "EINVAL" || errno === "ENOTSUPP" || errno === "EOPNOTSUPP";
-    const why = cannot ? `the kernel does not allow it for ${kind} maps (${errno})` : errno;
-    return new MapError("MAP_OPERATION", `cannot ${doing} table "${name}": ${why}`, { cause });
+    const operation = operations[command] ?? "lookup";
+    return refusedOperation({ runtime: "kernel", spec: this.spec, errno, cause }, operation);
   }
 }
 
@@ -268,18 +220,12 @@ function writeAttrs(
   return { any: at(0), create: at(1), replace: at(2), first: at(3), next: at(4), remove: at(5) };
 }
 
-function indexOf(key: Uint8Array): string {
-  return key.length === 4
-    ? String(new DataView(key.buffer, key.byteOffset, 4).getUint32(0, true))
-    : `of ${key.length} bytes`;
-}
-
-const operationNames: Partial<Record<BpfCommand, string>> = {
-  BPF_MAP_LOOKUP_ELEM: "read from",
-  BPF_MAP_UPDATE_ELEM: "write to",
-  BPF_MAP_DELETE_ELEM: "delete from",
-  BPF_MAP_GET_NEXT_KEY: "list the keys of",
-  BPF_MAP_LOOKUP_AND_DELETE_ELEM: "take a value from",
+const operations: Partial<Record<BpfCommand, MapOperation>> = {
+  BPF_MAP_LOOKUP_ELEM: "lookup",
+  BPF_MAP_UPDATE_ELEM: "update",
+  BPF_MAP_DELETE_ELEM: "delete",
+  BPF_MAP_GET_NEXT_KEY: "nextKey",
+  BPF_MAP_LOOKUP_AND_DELETE_ELEM: "take",
 };
 
 /** A map that reads and writes many entries in one call. Since Linux 5.6; per-CPU arrays since 5.13. */

@@ -1,8 +1,7 @@
-import { type SourcePosition, VerifierError } from "../core/errors.ts";
-import { struct, u8, u16, u32, viewOf } from "../core/layout.ts";
+import { VerifierError } from "../core/errors.ts";
 import { isAtLeast } from "../core/version.ts";
 import { helperByNumber, helpers } from "../isa/helpers.ts";
-import { BtfStrings } from "../object/btf-strings.ts";
+import { sourceOf } from "../object/line-info.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { kernelRelease, kernelVersion } from "../sys/proc.ts";
 
@@ -137,59 +136,6 @@ function findHint(reason: string): string | undefined {
     if (match !== null) return hint(match);
   }
   return undefined;
-}
-
-/** `struct bpf_line_info`. */
-const bpfLineInfo = struct("bpf_line_info", {
-  insn_off: u32,
-  file_name_off: u32,
-  line_off: u32,
-  line_col: u32,
-});
-
-/** A place in the user's source, and the text of its line without the white space around. */
-export interface SourceLine extends SourcePosition {
-  readonly text: string;
-}
-
-/** Where an instruction came from, when the program has line records. */
-export function sourceOf(spec: ProgramSpec, insn: number): SourceLine | undefined {
-  if (spec.btf === null || spec.lineInfo.length < bpfLineInfo.size) return undefined;
-  const view = viewOf(spec.lineInfo);
-  let at = -1;
-  for (let next = 0; next + bpfLineInfo.size <= view.byteLength; next += bpfLineInfo.size) {
-    if (bpfLineInfo.read(view, next).insn_off > insn) break;
-    at = next;
-  }
-  if (at < 0) return undefined;
-  const { file_name_off, line_off, line_col } = bpfLineInfo.read(view, at);
-  const strings = stringsOf(spec.btf.bytes);
-  const line = strings.at(line_off);
-  // The low 10 bits are the column, in bytes of UTF-8; positions here count UTF-16 units.
-  const before = Buffer.from(line).subarray(0, Math.max(0, (line_col & 0x3ff) - 1));
-  return {
-    file: strings.at(file_name_off),
-    line: line_col >>> 10,
-    column: before.toString("utf8").length + 1,
-    text: line.trim(),
-  };
-}
-
-/** `struct btf_header`. */
-const btfHeader = struct("btf_header", {
-  magic: u16,
-  version: u8,
-  flags: u8,
-  hdr_len: u32,
-  type_off: u32,
-  type_len: u32,
-  str_off: u32,
-  str_len: u32,
-});
-
-function stringsOf(btf: Uint8Array): BtfStrings {
-  const { hdr_len, str_off, str_len } = btfHeader.read(viewOf(btf), 0);
-  return new BtfStrings(Buffer.from(btf.buffer, btf.byteOffset + hdr_len + str_off, str_len));
 }
 
 /** The error for a rejected program: the reason first, then the user's line; the whole log in a field. */

@@ -45,7 +45,7 @@ export function btfSections(bytes: Uint8Array): BtfSections {
   const strings = section(16, "string");
   if (types.start % 4 !== 0 || types.length % 4 !== 0)
     throw fail("its type section is not made of 32-bit words");
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + strings.start, strings.length);
+  const text = bytes.subarray(strings.start, strings.start + strings.length);
   return {
     firstByte: types.start,
     types: wordsAt(bytes, types.start, types.length),

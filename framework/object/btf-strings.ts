@@ -1,20 +1,21 @@
 import { ObjectError } from "../core/errors.ts";
+import { latin1, textBytes, utf8 } from "../core/text.ts";
 
 /** The string section of BTF: texts that each end with a NUL, named by their offset. */
 export class BtfStrings {
   /** Bytes in the section. */
   readonly length: number;
-  readonly #bytes: Buffer;
+  readonly #bytes: Uint8Array;
   /** The section as one character a byte: engines search a string faster than a buffer. */
   #characters: string | undefined;
   readonly #found = new Map<string, readonly number[]>();
 
   /** @throws ObjectError when the last string does not end */
-  constructor(bytes: Buffer) {
+  constructor(bytes: Uint8Array) {
     if (bytes.length > 0 && bytes[bytes.length - 1] !== 0) {
       throw new ObjectError("cannot read BTF: its last string does not end");
     }
-    this.#bytes = bytes;
+    this.#bytes = textBytes(bytes);
     this.length = bytes.length;
   }
 
@@ -24,7 +25,7 @@ export class BtfStrings {
       throw new ObjectError(`cannot read BTF: string offset ${offset} is past the string section`);
     }
     if (this.#bytes[offset] === 0) return "";
-    return this.#bytes.toString("utf8", offset, this.#bytes.indexOf(0, offset));
+    return utf8(this.#bytes, offset, this.#bytes.indexOf(0, offset));
   }
 
   /** Where this text stands: usually one place, as writers store each text once. Finds nothing for "". */
@@ -38,8 +39,8 @@ export class BtfStrings {
   }
 
   #search(text: string): readonly number[] {
-    this.#characters ??= this.#bytes.toString("latin1");
-    const needle = `${Buffer.from(text).toString("latin1")}\0`;
+    this.#characters ??= latin1(this.#bytes);
+    const needle = `${latin1(new TextEncoder().encode(text))}\0`;
     const offsets: number[] = [];
     // Strings of split BTF begin without the empty one.
     if (this.#characters.startsWith(needle)) offsets.push(0);

@@ -1,5 +1,6 @@
 import { ObjectError } from "../core/errors.ts";
 import { viewOf } from "../core/layout.ts";
+import { utf8 } from "../core/text.ts";
 
 /** One section of an object file. */
 export interface ElfSection {
@@ -191,5 +192,5 @@ function offsetAt(view: DataView, at: number): number {
 function stringAt(table: Uint8Array, offset: number): string {
   const end = table.indexOf(0, offset);
   if (end < 0) throw malformed(`a name at ${offset} is past the string table`);
-  return Buffer.from(table.buffer, table.byteOffset + offset, end - offset).toString("utf8");
+  return utf8(table, offset, end);
 }

@@ -35,6 +35,8 @@ const remedies: Readonly<Record<string, string>> = {
     "Check the name: near ones are in the hint. Some functions cannot be probed, and a device may have another program.",
   UNSUPPORTED: "The message says what is needed, the hint what works here instead.",
   PERMISSION: "Run as root, or with the capability that the message names.",
+  FAULT:
+    "The message names the instruction, the address and your line. The kernel's verifier would have refused the program there: check pointers for NULL, and lengths against the end, before using them.",
   CLOSED:
     "Something was used after `close()`, or after the block of its `using` ended. Keep the BPF object as long as what you took from it.",
   SYSCALL: "Never thrown alone: it is the `cause` of another error, and says which system call failed how.",

@@ -13,7 +13,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   rewriter: ["framework/core", "framework/object", "framework/programs", "maps/kinds.ts"],
   // The declarations of helpers that a source calls are written from the helper table.
   "framework/compile": ["framework/core", "framework/isa", "framework/object"],
-  "framework/runtime": ["framework/object", "framework/programs", "maps/kinds.ts"],
+  "framework/runtime": ["framework/core", "framework/object", "framework/programs", "maps/kinds.ts"],
   "framework/sys": ["framework/core", "framework/uapi"],
   "framework/symbols": ["framework/core", "framework/object", "framework/sys"],
   "maps/codecs": ["framework/core", "framework/object"],
@@ -25,6 +25,14 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/programs",
     "framework/runtime",
     "framework/sys",
+    "maps/kinds.ts",
+  ],
+  "framework/machine": [
+    "framework/core",
+    "framework/isa",
+    "framework/object",
+    "framework/programs",
+    "framework/runtime",
     "maps/kinds.ts",
   ],
   // Global variables are found in the types of a data section.

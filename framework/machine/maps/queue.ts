@@ -1,0 +1,135 @@
+import type { MapSpec } from "../../object/object-spec.ts";
+import { errno } from "../errno.ts";
+import { EXIST, Store } from "./store.ts";
+
+/** queue, stack: values without keys, taken out in the order they came or the other way round. */
+export class QueueStore extends Store {
+  readonly #values: Uint8Array[] = [];
+  /** Values before this one were taken; they are dropped from time to time. */
+  #head = 0;
+
+  get #size(): number {
+    return this.#values.length - this.#head;
+  }
+
+  /** With BPF_EXIST the oldest value makes room in a full map. */
+  override push(value: Uint8Array, at: number, flags: number): number {
+    const { maxEntries, valueSize } = this.spec;
+    if (flags === 1 || flags > EXIST) return errno.EINVAL;
+    if (this.#size >= maxEntries) {
+      if (flags !== EXIST) return errno.E2BIG;
+      this.#dropFirst();
+    }
+    this.#values.push(value.slice(at, at + valueSize));
+    return 0;
+  }
+
+  override take(into: Uint8Array, at: number, keep: boolean): number {
+    const isStack = this.spec.kind === "stack";
+    const value = this.#size === 0 ? undefined : isStack ? this.#values.at(-1) : this.#values[this.#head];
+    if (value === undefined) {
+      into.fill(0, at, at + this.spec.valueSize);
+      return errno.ENOENT;
+    }
+    into.set(value, at);
+    if (keep) return 0;
+    if (isStack) this.#values.pop();
+    else this.#dropFirst();
+    return 0;
+  }
+
+  #dropFirst(): void {
+    this.#head++;
+    if (this.#head < 64 || this.#head * 2 < this.#values.length) return;
+    this.#values.splice(0, this.#head);
+    this.#head = 0;
+  }
+
+  override read(_key: Uint8Array, into: Uint8Array): number {
+    return this.take(into, 0, true);
+  }
+
+  override update(
+    _key: Uint8Array,
+    _keyAt: number,
+    value: Uint8Array,
+    valueAt: number,
+    flags: number,
+  ): number {
+    return this.push(value, valueAt, flags);
+  }
+
+  override remove(): number {
+    return errno.EINVAL;
+  }
+
+  override next(): number {
+    return errno.EINVAL;
+  }
+}
+
+/** Hash functions of a filter that says nothing else (map_extra 0). */
+const HASHES = 5;
+
+/** bloom_filter: tells that a value was never added, or that it probably was. */
+export class BloomStore extends Store {
+  readonly #bits: Uint32Array;
+  readonly #mask: number;
+
+  constructor(spec: MapSpec) {
+    super(spec);
+    // As the kernel: 7 bits for 5 entries and hash functions, to the next power of two, at least 64.
+    const wanted = Math.min(Math.floor((spec.maxEntries * HASHES) / 5) * 7, 2 ** 31);
+    const count = Math.max(64, 2 ** Math.ceil(Math.log2(wanted)));
+    this.#bits = new Uint32Array(count / 32);
+    this.#mask = count - 1;
+  }
+
+  override push(value: Uint8Array, at: number, flags: number): number {
+    if (flags !== 0) return errno.EINVAL;
+    for (let i = 0; i < HASHES; i++) {
+      const bit = this.#bit(value, at, i);
+      this.#bits[bit >>> 5]! |= 1 << (bit & 31);
+    }
+    return 0;
+  }
+
+  /** 0 when the value was perhaps added, ENOENT when it certainly was not. */
+  override take(value: Uint8Array, at: number): number {
+    for (let i = 0; i < HASHES; i++) {
+      const bit = this.#bit(value, at, i);
+      if ((this.#bits[bit >>> 5]! & (1 << (bit & 31))) === 0) return errno.ENOENT;
+    }
+    return 0;
+  }
+
+  /** For tables a lookup reads the value it asks about from where it would put one. */
+  override read(_key: Uint8Array, value: Uint8Array): number {
+    return this.take(value, 0);
+  }
+
+  override update(
+    _key: Uint8Array,
+    _keyAt: number,
+    value: Uint8Array,
+    valueAt: number,
+    flags: number,
+  ): number {
+    return this.push(value, valueAt, flags);
+  }
+
+  override remove(): number {
+    return errno.EOPNOTSUPP;
+  }
+
+  override next(): number {
+    return errno.EOPNOTSUPP;
+  }
+
+  #bit(value: Uint8Array, at: number, seed: number): number {
+    let hash = 0x811c9dc5 ^ Math.imul(seed + 1, 0x9e3779b1);
+    for (let i = 0; i < this.spec.valueSize; i++) hash = Math.imul(hash ^ value[at + i]!, 0x01000193);
+    hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+    return (hash ^ (hash >>> 13)) & this.#mask;
+  }
+}

@@ -1,0 +1,44 @@
+import { encode } from "../../../framework/isa/instruction.ts";
+import { opcodeNamed } from "../../../framework/isa/opcodes.ts";
+
+/** One instruction's bytes by its name in the opcode table. */
+export type Insn = readonly number[];
+
+/** Fields of an instruction. */
+export interface Fields {
+  readonly dst?: number;
+  readonly src?: number;
+  readonly off?: number;
+  readonly imm?: number;
+  readonly next?: number;
+}
+
+/** An instruction, for instance `insn("add64_imm", { dst: 1, imm: 5 })`. */
+export function insn(name: string, fields: Fields = {}): Insn {
+  const opcode = opcodeNamed(name);
+  if (opcode === undefined) throw new Error(`there is no instruction ${name}`);
+  return [...encode(opcode, fields)];
+}
+
+/** A wide load of any 64-bit number. */
+export function wide(dst: number, value: bigint): Insn {
+  const imm = Number(BigInt.asIntN(32, value));
+  return insn("ld_imm64", { dst, imm, next: Number(BigInt.asIntN(32, value >> 32n)) });
+}
+
+/** Instructions one after another. */
+export function code(...insns: readonly Insn[]): Uint8Array {
+  return Uint8Array.from(insns.flat());
+}
+
+export const exit = insn("exit");
+
+/** r`dst` = imm */
+export function mov(dst: number, imm: number): Insn {
+  return insn("mov64_imm", { dst, imm });
+}
+
+/** r`dst` = r`src` */
+export function copy(dst: number, src: number): Insn {
+  return insn("mov64_reg", { dst, src });
+}
