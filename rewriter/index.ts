@@ -21,8 +21,11 @@ export interface RewriteInput {
   readonly text: string;
   /** The user's files by the names in the line markers, for columns and for showing lines. */
   readonly originals: ReadonlyMap<string, string>;
-  /** The kernel's types, for telling which pointers lead into the kernel; asked only when the source's own do not say. */
-  readonly kernelTypes?: (() => Btf | null) | undefined;
+  /**
+   * The kernel's types, for telling which pointers lead into the kernel; asked only when the source's own do not say.
+   * Given the tags that the source uses: some may be those of a module.
+   */
+  readonly kernelTypes?: ((tags: Iterable<string>) => Btf | null) | undefined;
   /**
    * The section for a program function of BCC's dialect, for loaders that go by sections. Without it, or where it gives
    * null, a section keeps the function's name, which our own loader goes by.
@@ -84,7 +87,7 @@ export interface RewriteResult {
 export function rewrite({
   text,
   originals,
-  kernelTypes = () => null,
+  kernelTypes: typesOf = () => null,
   sectionOf = () => null,
   usdtPrograms = new Map(),
 }: RewriteInput): RewriteResult {
@@ -93,6 +96,11 @@ export function rewrite({
   const declared = declareMaps(text, facts.normalized);
   const words = wordsOf(facts, declared.tables);
   const { tables } = declared;
+  let btf: Btf | null | undefined;
+  const kernelTypes = (): Btf | null => {
+    btf = btf === undefined ? typesOf(words.tags.keys()) : btf;
+    return btf;
+  };
   let types: ExpressionTypes | undefined;
   const expressions = (): ExpressionTypes => {
     types ??= expressionTypes(facts, tables, kernelTypes);
@@ -100,7 +108,11 @@ export function rewrite({
   };
   const input = { facts, tables, kernelTypes, expressions, sectionOf, usdtPrograms };
   const results = [declared, ...passes.map((pass) => pass(input))];
-  const diagnostics = [...nesting(facts), ...results.flatMap((result) => result.diagnostics)]
+  const diagnostics = [
+    ...nesting(facts),
+    ...lostCharacters(text),
+    ...results.flatMap((result) => result.diagnostics),
+  ]
     .sort((a, b) => a.start - b.start)
     .map((finding) => locate(source, finding));
   const edited = applyEdits(
@@ -136,6 +148,22 @@ function nesting({ tooDeep }: Facts): readonly PassDiagnostic[] {
   if (tooDeep === null) return [];
   const message = `this nests more than ${MOST_LEVELS} levels deep`;
   return [{ ...tooDeep, severity: "error", code: "TOO_DEEP", message, hint: "name parts of it" }];
+}
+
+/** Bytes that are no UTF-8 were lost when the text was decoded; in comments, which are gone here, nobody misses them. */
+function lostCharacters(text: string): readonly PassDiagnostic[] {
+  const start = text.indexOf("\ufffd");
+  if (start < 0) return [];
+  return [
+    {
+      start,
+      end: start + 1,
+      severity: "error",
+      code: "NOT_UTF8",
+      message: "a character outside comments is not encoded as UTF-8",
+      hint: 'save the file as UTF-8, or write single bytes as escapes: "\\xe9"',
+    },
+  ];
 }
 
 function locate(

@@ -172,7 +172,7 @@ export function lower(
 ): RewriteResult {
   const show = linesOf(files.texts);
   const text = atSource(source, files, () => preprocess(findClang(), source, files, environment));
-  const kernelTypes = () => environment.types();
+  const kernelTypes = (tags: Iterable<string>) => environment.types(tags);
   const result = rewrite({
     text,
     originals: files.texts,

@@ -11,8 +11,11 @@ export interface KernelFacts {
   readonly hasSyscallWrapper: boolean;
   /** "CONFIG_NAME" to "y", "m", a number or a quoted string; asked only when a source mentions CONFIG_. */
   configuration(): ReadonlyMap<string, string>;
-  /** The kernel's types; read on first use. Null where the kernel offers none. */
-  types(): Btf | null;
+  /**
+   * The kernel's types; read on first use. Null where the kernel offers none. With tags, and when the kernel itself has
+   * no struct or union of one of them, a loaded module's types that have, on top of the kernel's.
+   */
+  types(tags?: Iterable<string>): Btf | null;
 }
 
 /** Arguments of every run: the target, nothing of the host's headers, and no opinions on style. */

@@ -79,7 +79,7 @@ const PACKETS =
   /\b(?:__rx_(?:packet|cksum)_\w+|MASK|MASK128|load_dword|bpf_d(?:ext|ins)_pkt|bpf_store_(?:byte|half|word|dword))\b/;
 
 /** Everything that stands before the user's text: base types, the kernel's, helpers, the meaning of methods. */
-export function preludeFor(source: LoweredSource, types: () => Btf | null): string {
+export function preludeFor(source: LoweredSource, types: (tags: ReadonlySet<string>) => Btf | null): string {
   const { base, lower, packet, tags, names, macros } = shipped();
   const { definedTags, definedNames } = source.request;
   const wanted = [...source.request.words].filter(
@@ -95,7 +95,7 @@ export function preludeFor(source: LoweredSource, types: () => Btf | null): stri
     definedNames: new Set([...definedNames, ...names]),
   };
   const needsTypes = request.words.size > 0 || request.tags.size > 0;
-  const btf = needsTypes ? types() : null;
+  const btf = needsTypes ? types(source.request.tags) : null;
   const older = wanted.filter(
     (word) => Object.hasOwn(uapiEnumerators, word) && btf?.findEnumerator(word) === undefined,
   );
@@ -129,7 +129,7 @@ export function compileLowered(
   },
 ): ClangOutput {
   const { environment } = options;
-  const prelude = preludeFor(source, () => environment.types());
+  const prelude = preludeFor(source, (tags) => environment.types(tags));
   const args = [
     ...targetFlags,
     ...compileFlags,

@@ -4,6 +4,7 @@ import { isAtLeast } from "../core/version.ts";
 import { Btf } from "../object/btf.ts";
 import { kernelBuildId, kernelConfig, kernelRelease, kernelVersion, onlineCpus } from "../sys/proc.ts";
 import { tracepointCategories, tracepointFormat, tracepointNames } from "../sys/tracefs.ts";
+import { moduleBtf, modulesNaming } from "./module-btf.ts";
 
 const TYPES = "/sys/kernel/btf/vmlinux";
 
@@ -22,6 +23,29 @@ export function kernelBtf(): Btf | null {
   }
   return types;
 }
+
+/**
+ * The kernel's types; where it lacks the struct or union of a tag, on top of them those of the loaded module that has
+ * the most of what is missing.
+ */
+export function typesWith(tags: Iterable<string>): Btf | null {
+  const kernel = kernelBtf();
+  if (kernel === null) return null;
+  const missing = [...tags].filter(
+    (tag) => !OWN_TAG.test(tag) && kernel.find(tag, "struct", "union", "enum", "enum64") === 0,
+  );
+  let best = { types: kernel, count: 0 };
+  for (const module of new Set(missing.flatMap((tag) => modulesNaming(tag)))) {
+    const types = moduleBtf(module, kernel);
+    if (types === null) continue;
+    const count = missing.filter((tag) => types.find(tag, "struct", "union") !== 0).length;
+    if (count > best.count) best = { types, count };
+  }
+  return best.types;
+}
+
+/** Tags of this library's own, which no module has. */
+const OWN_TAG = /^(?:tracepoint|bpf_iter)__/;
 
 /**
  * How the functions of system calls begin: x86-64 has wrappers from 4.17 on, arm64 from 4.19 on; before, and
@@ -44,7 +68,7 @@ export function kernelEnvironment() {
     hasSyscallWrapper: syscallPrefix() !== "sys_",
     onlineCpus: onlineCpus().length,
     configuration: () => kernelConfig() ?? new Map<string, string>(),
-    types: kernelBtf,
+    types: (tags: Iterable<string> = []) => typesWith(tags),
     tracepointFormat,
     tracepointNames: (category: string) => {
       const categories = tracepointCategories();
