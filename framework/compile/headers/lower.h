@@ -325,6 +325,12 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
     static const char __rx_format[] = format;                                                                      \
     __rx_trace_printk(__rx_format, sizeof(__rx_format), ##__VA_ARGS__);                                            \
   })
+/* The format is an array, whose size is the text's. */
+#define bcc_trace_printk_array(format, ...)                                                                        \
+  ({                                                                                                               \
+    _Static_assert(!__rx_is_pointer(format), "the format is a pointer: give its size too");                        \
+    __rx_trace_printk(format, sizeof(format), ##__VA_ARGS__);                                                      \
+  })
 #define __rx_each1(a) (__u64)(a)
 #define __rx_each4(a, b, c, d) (__u64)(a), (__u64)(b), (__u64)(c), (__u64)(d)
 #define __rx_each5(a, ...) (__u64)(a), __rx_each4(__VA_ARGS__)

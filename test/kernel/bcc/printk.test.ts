@@ -70,4 +70,37 @@ describe("bpf_trace_printk", () => {
     const { msg, task } = await printed(b, mark);
     expect(msg).toBe(`${mark} <${task}>`);
   });
+
+  test("a format in an array, in a macro and in pieces; values from tables", async () => {
+    const mark = marker();
+    using b = open(`#define LOG(text, ...) bpf_trace_printk("${mark} " text, ##__VA_ARGS__)
+      BPF_HASH(t, u32, u64);
+      int f(${CTX}) {
+        char format[] = "${mark} array %d";
+        u32 key = 7;
+        u64 zero = 0;
+        t.increment(key);
+        bpf_trace_printk(format, 5);
+        LOG("map " "%llu %llu", *t.lookup_or_init(&key, &zero), t.lookup(&key) ? 1ULL : 2ULL);
+        LOG("%s and %s", "one", "two");
+        return 0; }`);
+    using lines = collect(b.traceLines());
+    const texts = await eventually("all three lines", () => {
+      const found = lines.items.map(({ msg }) => msg).filter((msg) => msg.includes(mark));
+      if (found.some((msg) => msg.endsWith("one and two")) && found.length >= 3) return found;
+      run(b, "f");
+      return undefined;
+    });
+    expect(texts).toContain(`${mark} array 5`);
+    expect(texts.some((text) => /map \d+ 1$/.test(text))).toBe(true);
+  });
+
+  test("a network address as the kernel prints it", async () => {
+    const mark = marker();
+    using b = open(`int f(${CTX}) {
+      u32 address = htonl(0x0a010203);
+      bpf_trace_printk("${mark} %pI4 %%", &address);
+      return 0; }`);
+    expect((await printed(b, mark)).msg).toBe(`${mark} 10.1.2.3 %`);
+  });
 });
