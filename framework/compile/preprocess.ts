@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, isAbsolute, join, normalize, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { UsageError } from "../core/errors.ts";
 import { type Clang, runClang } from "./clang.ts";
 import { configurationText, definitions, type KernelFacts, targetFlags } from "./flags.ts";
 import { kernelLengths, lengthNames } from "./kernel-sizes.ts";
@@ -122,8 +123,14 @@ function resolvedFlags(cflags: readonly string[]): readonly string[] {
  * types come later, from BTF.
  *
  * @throws CompileError for what the preprocessor refuses, at the user's position
+ * @throws UsageError for a licence that comes from cflags
  */
 export function preprocess(clang: Clang, source: Source, files: SourceFiles, kernel: KernelFacts): string {
+  if (source.cflags.some((flag) => /^(?:-D\s*)?BPF_LICENSE\b/.test(flag))) {
+    throw new UsageError("cflags define BPF_LICENSE, and a source's licence stands in the source", {
+      hint: "write #define BPF_LICENSE into the source",
+    });
+  }
   const scratch = mkdtempSync(join(tmpdir(), "rxbpf-"));
   try {
     for (const name of files.absent) {
@@ -168,7 +175,9 @@ export function preprocess(clang: Clang, source: Source, files: SourceFiles, ker
     const positionOf = (file: string, line: number, column: number) => ({ file: nameOf(file), line, column });
     const text = runClang(clang, args, input, positionOf).stdout.toString();
     // The compiler puts a header's name behind its includer's folder, with all its dots.
-    return text.replace(MARKED_FILE, (_, line: string, file: string) => `# ${line} "${nameOf(file)}"`);
+    return text
+      .replace(QUOTED_LICENCE, '$1"$2";')
+      .replace(MARKED_FILE, (_, line: string, file: string) => `# ${line} "${nameOf(file)}"`);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
@@ -218,6 +227,9 @@ function inlinesWithout(names: ReadonlySet<string>, scratch: string): readonly s
 export const AFTER_SOURCE = "<licence>";
 
 const MARKED_FILE = /^# (\d+) "(\/(?:\\.|[^"\\])*)"/gm;
+
+/** A licence whose macro has quotes of its own. */
+const QUOTED_LICENCE = /^(char _license\[\] .* = )"\\"([^"\\]*)\\"";$/m;
 
 /** BCC takes the licence as the words of a macro. */
 const LICENCE = `#ifdef BPF_LICENSE
