@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { PermissionError } from "../core/errors.ts";
-import { type KernelFunction, kernelFunctionSymbols } from "./proc.ts";
+import { kernelFunctionSymbols } from "./proc.ts";
 import { kprobeTargets } from "./tracefs.ts";
 
 /** Functions that kprobes may not enter, or that fire while a probe runs; BCC leaves them out as well. */
@@ -49,11 +49,4 @@ export function kprobeBlacklist(): ReadonlySet<string> {
     return new Set(); // debugfs is not mounted, or the kernel has no kprobes
   }
   return new Set(text.split("\n").flatMap((line) => /\t(\S+)/.exec(line)?.[1] ?? []));
-}
-
-/** What became of a function that does not exist under its plain name: "f.isra.0" and the like. */
-export function renamedFunctions(name: string): readonly string[] {
-  return [...kernelFunctionSymbols()].flatMap((symbol: KernelFunction) =>
-    symbol.name.startsWith(`${name}.`) && !NEVER.test(symbol.name) ? [symbol.name] : [],
-  );
 }

@@ -6,7 +6,8 @@ import type { AttachTarget } from "../../programs/targets.ts";
 import type { Link } from "../../runtime/types.ts";
 import { withArena } from "../../sys/arena.ts";
 import { errnoOf } from "../../sys/bpf.ts";
-import { kernelConfig, kernelFunctions, kernelRelease } from "../../sys/proc.ts";
+import { kprobeBlacklist, tracedFunctions } from "../../sys/kernel-functions.ts";
+import { kernelConfig, kernelFunctionSymbols, kernelRelease } from "../../sys/proc.ts";
 import {
   hasKprobeEvents,
   kprobeEvents,
@@ -136,24 +137,68 @@ function definition(target: Target, event: string): string {
 
 function explain(program: KernelProgram, target: Target, cause: unknown): unknown {
   const errno = errnoOf(cause);
-  if (errno === "ENOENT" || errno === "EADDRNOTAVAIL") return unknownFunction(program, target, errno, cause);
+  if (errno === "ENOENT" || errno === "EADDRNOTAVAIL" || errno === "EINVAL" || errno === "EOPNOTSUPP") {
+    const { why, hint } = reasonFor(target, errno);
+    return cannotAttach(program, target, `${why} (${errno})`, { hint, cause });
+  }
   return explainAttach({ program, target, capability: "CAP_PERFMON" }, cause, {
-    EINVAL: "the kernel does not allow a probe there",
     EILSEQ: "the offset is not the start of an instruction",
   });
 }
 
-function unknownFunction(program: KernelProgram, target: Target, errno: string, cause: unknown): unknown {
-  const functions = new Set(kernelFunctions());
-  if (functions.has(target.symbol)) {
-    const why =
-      errno === "EADDRNOTAVAIL"
-        ? "several functions have this name"
-        : "the kernel does not allow a probe there";
-    return cannotAttach(program, target, `${why} (${errno})`, { cause });
+/** Why, and what to do instead. Reads the kernel's lists of functions, so only after a failure. */
+function reasonFor(
+  { symbol, offset }: Target,
+  errno: string,
+): { readonly why: string; readonly hint?: string | undefined } {
+  const [module, name] = symbol.includes(":") ? (symbol.split(":", 2) as [string, string]) : [null, symbol];
+  const all = [...kernelFunctionSymbols()];
+  const found = all.filter((one) => one.name === name);
+  const here = module === null ? found : found.filter((one) => one.module === module);
+  if (here.length === 0 && found.length > 0) {
+    const other = found[0]!.module === "" ? "the kernel itself has it" : `module ${found[0]!.module} has it`;
+    return { why: `module "${module}" has no such function`, hint: other };
   }
-  const hint = didYouMean(nearestNames(target.symbol, functions));
-  return cannotAttach(program, target, "no such kernel function", { hint, cause });
+  if (here.length === 0) {
+    const names = all.flatMap((one) =>
+      module === null ? one.name : one.module === module ? `${module}:${one.name}` : [],
+    );
+    return { why: "no such kernel function", hint: renamedHint(name, names) ?? absentHint(symbol, names) };
+  }
+  if (errno === "EADDRNOTAVAIL") {
+    const modules = here.map((one) => one.module).filter((one) => one !== "");
+    const hint = modules.length > 0 ? `name the module: "${modules[0]}:${name}"` : undefined;
+    return { why: "several functions have this name", hint };
+  }
+  if (kprobeBlacklist().has(name)) {
+    return {
+      why: "the kernel allows no probes in this function",
+      hint: "it is on the kernel's blacklist (/sys/kernel/debug/kprobes/blacklist); probe one of its callers",
+    };
+  }
+  if (tracedFunctions()?.has(name) === false) {
+    return { why: "the function is not to be traced (notrace)", hint: "probe one of its callers" };
+  }
+  return {
+    why:
+      offset === 0
+        ? "the kernel does not allow a probe there"
+        : "no instruction that may be probed begins there",
+  };
+}
+
+/** The compiler renames a function that it changed: "f.isra.0", "f.constprop.0", "f.part.0". */
+function renamedHint(name: string, names: readonly string[]): string | undefined {
+  const renamed = names.filter((other) => other.startsWith(`${name}.`) && !other.includes(".cold"));
+  if (renamed.length === 0) return undefined;
+  return `the compiler made it ${renamed.join(", ")}; probe that, whose parameters may differ`;
+}
+
+function absentHint(symbol: string, names: readonly string[]): string {
+  return (
+    didYouMean(nearestNames(symbol, new Set(names))) ??
+    "a function that the compiler inlined everywhere, or of a module that is not loaded, is not there to probe"
+  );
 }
 
 function noKprobes(program: KernelProgram, target: Target): Error {

@@ -139,7 +139,9 @@ describe("probes of kernel functions", () => {
   test("an unknown kernel function is an error with near names", () => {
     using b = open(COUNTING);
     const error = failure(AttachError, () => b.attach_kprobe({ event: "do_sys_openat3", fn_name: "f" }));
-    expect(error.message).toBe('cannot attach "f" to kprobe do_sys_openat3: no such kernel function');
+    expect(error.message).toBe(
+      'cannot attach "f" to kprobe do_sys_openat3: no such kernel function (ENOENT)',
+    );
     expect(error.hint).toMatch(/^did you mean .*do_sys_openat2/);
   });
 });

@@ -55,6 +55,22 @@ describe.each([
     expect(counts(b)[2]).toBe(1n);
   });
 
+  test("parameters beyond the sixth are read from the stack", async () => {
+    using target = new Target(program);
+    using b = open(`
+      struct args { s32 a, f, g, j; u64 h; bool i; };
+      BPF_HASH(seen, u32, struct args);
+      int f(struct pt_regs *ctx, int a, int b, int c, int d, int e, int f, int g, long h, const char *i, int j) {
+        u32 key = 0;
+        struct args args = { .a = a, .f = f, .g = g, .j = j, .h = h, .i = i != 0 };
+        seen.update(&key, &args);
+        return 0;
+      }`);
+    b.attach_uprobe({ name: program, sym: "many", fn_name: "f", pid: target.pid });
+    await target.run("m");
+    expect(b.get_table("seen").items()).toEqual([[0, { a: 1, f: 6, g: 7, h: 8n << 40n, i: true, j: -10 }]]);
+  });
+
   test("an address of the file is the same place as its symbol", async () => {
     using target = new Target(program);
     using b = open(COUNT);

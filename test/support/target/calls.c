@@ -32,6 +32,10 @@ __attribute__((noinline)) long sum_of(long first, int second) {
   __asm__ volatile("");
   return first + second;
 }
+__attribute__((noinline)) long many(int a, int b, int c, int d, int e, int f, int g, long h, const char *i, int j) {
+  text_sink = i;
+  return a + b + c + d + e + f + g + h + j;
+}
 __attribute__((noinline)) int greet(const char *name) {
   text_sink = name;
   return 0;
@@ -59,6 +63,7 @@ void run(char command) {
   switch (command) {
   case 't': sink = twice(21); break;
   case 's': sink = sum_of(40, 2); break;
+  case 'm': sink = many(1, 2, 3, 4, 5, 6, 7, 8L << 40, "ninth", -10); break;
   case 'g': sink = greet("the reader"); break;
   case 'h': sink = hidden(1); break;
   }
