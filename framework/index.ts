@@ -24,9 +24,12 @@ export {
   type TypeChoice,
 } from "../maps/index.ts";
 export type { Variable } from "../maps/tables/variable.ts";
+export { BPFAttachType } from "./bcc/attach-types.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
-export { DEBUG_PREPROCESSOR } from "./bcc/constants.ts";
+export { BPFProgType, DEBUG_PREPROCESSOR, XDPAction, XDPFlags } from "./bcc/constants.ts";
 export { BpfIterator } from "./bcc/iterator.ts";
+export type { DeviceOptions, TcOptions, XdpOptions } from "./bcc/network-hooks.ts";
+export { PerfEventSampleFormat, PerfHWConfig, PerfSWConfig, PerfType } from "./bcc/perf-constants.ts";
 export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
 export type { BuildIdEntry, SymbolOptions } from "./bcc/symbols.ts";
@@ -55,6 +58,7 @@ export {
   UsageError,
   VerifierError,
 } from "./core/errors.ts";
+export type { PerfEventAttr } from "./programs/perf-event-attr.ts";
 export type { Link, SocketLink } from "./runtime/types.ts";
 export type { RuntimeChoice } from "./runtimes.ts";
 export { type ResolvedSymbol, SymbolCache } from "./symbols/process.ts";

@@ -117,9 +117,30 @@ export class Attachments {
         { hint: this.#hintFor(target) },
       );
     }
+    this.#end(key, leaving);
+  }
+
+  /** Detaches everything whose target answers a description; returns how many functions that were. */
+  detachWhere(matches: (target: AttachTarget) => boolean): number {
+    this.#host.scope.assertOpen();
+    let count = 0;
+    for (const name of [...this.#byTarget.keys()]) {
+      const leaving = this.#at(name).filter(({ target }) => matches(target));
+      count += leaving.length;
+      this.#end(name, leaving);
+    }
+    return count;
+  }
+
+  /** Whether anything is attached to a target. */
+  has(target: AttachTarget): boolean {
+    return this.#at(targetKey(target)).length > 0;
+  }
+
+  #end(key: string, leaving: readonly Attachment[]): void {
     this.#byTarget.set(
       key,
-      present.filter((item) => !leaving.includes(item)),
+      this.#at(key).filter((item) => !leaving.includes(item)),
     );
     for (const { link } of leaving) {
       link[Symbol.dispose]();

@@ -11,10 +11,11 @@ import { AttachError, type BpfError, UnsupportedError, UsageError, VerifierError
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { isOptionalSection, type ProgramKindName, programKinds } from "../programs/kinds.ts";
-import { type Link, opensProcesses, type Program, type RawMap, type SocketLink } from "../runtime/types.ts";
+import { opensProcesses, type Program, type RawMap } from "../runtime/types.ts";
 import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
+import { NetworkHooks } from "./network-hooks.ts";
 import { createMaps } from "./object-maps.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import {
@@ -36,7 +37,6 @@ import {
   traceFields,
 } from "./trace.ts";
 import { planOf, type USDT } from "./usdt.ts";
-import { UserHooks } from "./user-hooks.ts";
 
 /** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
 export interface BpfOptions {
@@ -94,7 +94,7 @@ export interface WaitOptions {
  * The constructor compiles (or takes the object from the cache), creates the tables, and attaches every function whose
  * name or section says where. Closing detaches and frees all of it; so does the end of the process, however it ends.
  */
-export class BPF extends UserHooks implements Disposable {
+export class BPF extends NetworkHooks implements Disposable {
   protected readonly scope = new Scope("this BPF object");
   protected readonly host: Host;
   readonly #source: ProbedSource;
@@ -159,37 +159,27 @@ export class BPF extends UserHooks implements Disposable {
     return this.host.runtime.name;
   }
 
-  /** Loads a function as a program of a type (`BPF.KPROBE`, …), once; a second call gives the same program. */
-  load_func(func_name: string, prog_type: number): BpfFunction {
-    const program = this.#load(this.#built, func_name, kindOfType(prog_type));
+  /**
+   * Loads a function as a program of a type (`BPF.KPROBE`, …), once; a second call gives the same program.
+   *
+   * @param options.attach_type what the kernel checks such a program for (`BPFAttachType.CGROUP_INET4_CONNECT`, …), where
+   * neither the type nor the function's section says it
+   */
+  load_func(
+    func_name: string,
+    prog_type: number,
+    options: { readonly attach_type?: number } = {},
+  ): BpfFunction {
+    checkOptions("load_func", options, { attach_type: "number?" });
+    const { kind: said } = this.specOf(func_name);
+    const kind = kindOfType(prog_type, { attachType: options.attach_type, said });
+    const program = this.#load(this.#built, func_name, kind);
     return { name: func_name, program, bpf: this, fd: program.fd };
   }
 
   /** Loads every function as one type. */
   load_funcs(prog_type: number = BPF.KPROBE): readonly BpfFunction[] {
     return this.#built.object.programs.map((spec) => this.load_func(spec.name, prog_type));
-  }
-
-  /** Runs a loaded function on every packet a device receives; through a link (5.9), so it ends with this object. */
-  attach_xdp(dev: string, fn: BpfFunction, flags = 0): Link {
-    assertLoadedAs("attach_xdp", fn, "xdp");
-    return fn.bpf.attachments.attach(fn.name, "xdp", { hook: "xdp", device: dev, flags });
-  }
-
-  /**
-   * Receives packets through a socket that a loaded function filters (3.19): its result is how many bytes to keep. ""
-   * receives from all devices. The link's `fd` is the socket, for reading the packets.
-   */
-  attach_raw_socket(fn: BpfFunction, dev: string): SocketLink {
-    assertLoadedAs("attach_raw_socket", fn, "socket_filter");
-    const link = fn.bpf.attachments.attach(fn.name, "socket_filter", { hook: "socket_filter", device: dev });
-    // Runtimes give sockets for this hook and no other.
-    return link as SocketLink;
-  }
-
-  /** Takes an XDP program of this object off a device. */
-  remove_xdp(dev: string, flags = 0): void {
-    this.attachments.detach({ hook: "xdp", device: dev, flags });
   }
 
   /**
@@ -411,14 +401,6 @@ function printLowered(debug: number, source: Source, environment: CompileEnviron
     });
   }
   if (debug !== 0) process.stderr.write(lower(source, gatherFiles(source), environment).text);
-}
-
-function assertLoadedAs(method: string, { name, program }: BpfFunction, kind: ProgramKindName): void {
-  const own = program.spec.kind;
-  if (own !== null && programKinds[own].type === programKinds[kind].type) return;
-  throw new UsageError(`${method}: "${name}" is loaded as a ${own} program`, {
-    hint: `load it as one that fits: load_func(${JSON.stringify(name)}, BPF.${kind.toUpperCase()})`,
-  });
 }
 
 /** Whether an attachment failed because of what the kernel lacks: neither the source's fault nor a privilege's. */

@@ -11,7 +11,9 @@ type ValueType =
   | "array"
   | "strings"
   | "booleanOrStrings"
-  | "signal";
+  | "signal"
+  | "function"
+  | "object";
 
 /** What an option must be; with a question mark it may be left out. */
 export type OptionType = ValueType | `${ValueType}?`;
@@ -64,6 +66,11 @@ const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(valu
   booleanOrStrings: {
     words: "true, false or an array of strings",
     fits: (value) => typeof value === "boolean" || isStrings(value),
+  },
+  object: { words: "an object", fits: (value) => typeof value === "object" && value !== null },
+  function: {
+    words: "a function that load_func gave",
+    fits: (value) => typeof value === "object" && value !== null && "program" in value,
   },
   signal: { words: "an AbortSignal", fits: (value) => value instanceof AbortSignal },
 };

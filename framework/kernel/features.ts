@@ -1,7 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { mapKinds } from "../../maps/kinds.ts";
+import { UsageError } from "../core/errors.ts";
 import { isAtLeast, versionCode } from "../core/version.ts";
-import { programKinds } from "../programs/kinds.ts";
+import { type AttachTypeName, attachTypes } from "../programs/attach-types.ts";
+import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { FeatureName, Support } from "../runtime/types.ts";
 import { type Arena, withArena } from "../sys/arena.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
@@ -16,7 +18,7 @@ import {
   progLoad,
   rawTracepointOpen,
 } from "../uapi/bpf-attr.ts";
-import { BPF_TRACE_KPROBE_MULTI, BPF_TRACE_UPROBE_MULTI, BPF_XDP } from "../uapi/constants.ts";
+import { BPF_TRACE_KPROBE_MULTI, BPF_TRACE_UPROBE_MULTI } from "../uapi/constants.ts";
 import { kernelBtf } from "./environment.ts";
 import { takesBatches } from "./maps.ts";
 
@@ -66,7 +68,10 @@ const features: Readonly<Record<FeatureName, Feature>> = {
     probe: () => creates({ map_type: mapKinds.ringbuf.type, max_entries: 65536 }),
   },
   batch: { since: "5.6", probe: batches },
+  link: { since: "5.7", probe: links },
+  netns_link: { since: "5.8", probe: () => linksTo("flow_dissector", "flow_dissector", "EBADF") },
   xdp_link: { since: "5.9", probe: xdpLinks },
+  tcx_link: { since: "6.6", probe: () => linksTo("sched_cls", "tcx_ingress", "ENODEV") },
 };
 
 const known = new Map<FeatureName, Support>();
@@ -139,12 +144,16 @@ function manyUprobes(): boolean {
   });
 }
 
-/** Links came in 5.7, those for XDP in 5.9; a kernel with patches from later ones says so in its own types. */
-function xdpLinks(): boolean {
-  const links = knows(() => {
-    bpf("BPF_LINK_CREATE", linkCreate, { prog_fd: NO_FD, attach_type: BPF_XDP });
+/** Links of the first generation: to cgroups, and what came later goes through the same command. */
+function links(): boolean {
+  return knows(() => {
+    bpf("BPF_LINK_CREATE", linkCreate, { prog_fd: NO_FD, attach_type: attachTypes.xdp.type });
   });
-  if (!links || isAtLeast(kernelVersion(), "5.9")) return links;
+}
+
+/** Those for XDP came in 5.9; a kernel with patches from later ones says so in its own types. */
+function xdpLinks(): boolean {
+  if (!links() || isAtLeast(kernelVersion(), "5.9")) return links();
   const types = "/sys/kernel/btf/vmlinux";
   return existsSync(types) && readFileSync(types).includes("\0BPF_XDP\0");
 }
@@ -208,5 +217,38 @@ function kprobeMulti(): boolean {
       throw error;
     }
     throw new Error(`the kernel attached a program to ${NO_FUNCTION}`);
+  });
+}
+
+/** Whether a link to nothing fails for the nothing: a kernel without such links answers EINVAL before it looks. */
+function linksTo(kind: ProgramKindName, type: AttachTypeName, expected: string): boolean {
+  const program = loadSmallest(kind);
+  try {
+    const nowhere = expected === "ENODEV" ? 0 : NO_FD >>> 0;
+    bpf("BPF_LINK_CREATE", linkCreate, {
+      prog_fd: program.number,
+      target: nowhere,
+      attach_type: attachTypes[type].type,
+    });
+    throw new UsageError(`a link of ${type} to nothing was made`);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === expected) return true;
+    if (errno === "EINVAL") return false;
+    throw error;
+  } finally {
+    program[Symbol.dispose]();
+  }
+}
+
+/**
+ * The smallest program of a kind.
+ *
+ * @throws SyscallError to be wrapped by the caller: EINVAL for a kind that the kernel does not know
+ */
+export function loadSmallest(kind: ProgramKindName): Fd {
+  return withArena((arena) => {
+    const { type, attachType } = programKinds[kind];
+    return loadNothing({ prog_type: type, expected_attach_type: attachType }, arena);
   });
 }

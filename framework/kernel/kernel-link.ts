@@ -21,6 +21,12 @@ export class KernelLink implements Link {
     return this.#scope.closed;
   }
 
+  /** Gives what it opened to another link, which goes on in its place; this one counts as closed. */
+  handOver(parts: Scope): void {
+    this.#scope.moveTo(parts);
+    this.#scope[Symbol.dispose]();
+  }
+
   [Symbol.dispose](): void {
     this.#scope[Symbol.dispose]();
   }

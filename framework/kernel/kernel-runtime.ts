@@ -21,6 +21,7 @@ import { Fd } from "../sys/fd.ts";
 import { possibleCpus } from "../sys/proc.ts";
 import { mapCreate } from "../uapi/bpf-attr.ts";
 import { attach } from "./attach/index.ts";
+import { evictXdp } from "./attach/xdp.ts";
 import { BtfObjects } from "./btf-objects.ts";
 import { supports } from "./features.ts";
 import { createMap, kernelMap, openPinnedMap } from "./maps.ts";
@@ -87,6 +88,11 @@ export class KernelRuntime implements ProcessRuntime, PinningRuntime {
   attach(program: Program, target: AttachTarget, map?: RawMap): Link {
     this.#scope.assertOpen();
     return attach(kernelProgram(program), target, map);
+  }
+
+  evictXdp(device: string, flags: number): boolean {
+    this.#scope.assertOpen();
+    return evictXdp(device, flags);
   }
 
   testRun(program: Program, input: Uint8Array): TestResult {

@@ -12,10 +12,12 @@ import {
 /** What to open: fields of perf_event_attr, and where it counts. */
 export interface PerfEventOptions {
   readonly attr: Parameters<typeof perfEventAttr.encode>[0];
-  /** Every process on this CPU. Events that only run programs count on all CPUs whichever is named. */
+  /** On this CPU; -1 follows a process to all. Events that only run programs count on all CPUs whichever is named. */
   readonly cpu: number;
-  /** Only this process, on any CPU with `cpu` -1; all processes by default. */
+  /** Of this thread; of everybody by default. */
   readonly pid?: number;
+  /** The leader of its group; none by default. */
+  readonly groupFd?: number;
 }
 
 /**
@@ -24,17 +26,11 @@ export interface PerfEventOptions {
  * @throws SyscallError to be wrapped by the caller
  */
 export function openPerfEvent(label: string, options: PerfEventOptions): Fd {
+  const { cpu, pid = -1, groupFd = -1 } = options;
   return withArena((arena) => {
     const attr = arena.in(perfEventAttr.encode({ ...options.attr, size: perfEventAttr.size }));
     const { syscall5, numbers } = libc();
-    const fd = syscall5(
-      numbers.perf_event_open,
-      Number(attr),
-      options.pid ?? -1,
-      options.cpu,
-      -1,
-      PERF_FLAG_FD_CLOEXEC,
-    );
+    const fd = syscall5(numbers.perf_event_open, Number(attr), pid, cpu, groupFd, PERF_FLAG_FD_CLOEXEC);
     if (fd < 0) throw new SyscallError(`perf_event_open(${label})`, lastErrno());
     return new Fd(fd, label);
   });

@@ -1,3 +1,6 @@
+import type { AttachTypeName } from "./attach-types.ts";
+import { describePerfEvent, type PerfEventAttr } from "./perf-event-attr.ts";
+
 /** A place where a program can run. Plain data; a runtime turns it into a link. */
 export type AttachTarget =
   | {
@@ -54,6 +57,46 @@ export type AttachTarget =
       readonly device: string;
       /** XDP_FLAGS_* of linux/if_link.h. */
       readonly flags: number;
+      /** Through a link, which dies with the process, or netlink, which does not. Links where there are any by default. */
+      readonly through?: "link" | "netlink" | undefined;
+      /** With XDP_FLAGS_REPLACE: the descriptor of the program that is there now. */
+      readonly expected?: number | undefined;
+    }
+  | {
+      readonly hook: "tc";
+      readonly device: string;
+      readonly direction: "ingress" | "egress";
+      /** Lower runs first; 0 runs last. */
+      readonly priority: number;
+      /** As for XDP. */
+      readonly through?: "link" | "netlink" | undefined;
+    }
+  | {
+      readonly hook: "place";
+      /** A descriptor of the cgroup, socket map or network namespace, only used while attaching. */
+      readonly fd: number;
+      /** What it is, as messages name it: a path, or a table. One name is one place. */
+      readonly place: string;
+      readonly attachType: AttachTypeName;
+      /** BPF_F_ALLOW_OVERRIDE and BPF_F_ALLOW_MULTI, for cgroups. */
+      readonly flags: number;
+    }
+  | {
+      readonly hook: "socket";
+      /** A user's own socket. */
+      readonly fd: number;
+      /** Which socket it is, as messages name it. */
+      readonly place: string;
+    }
+  | {
+      readonly hook: "perf_event";
+      readonly attr: PerfEventAttr;
+      /** Of this process and its later children; -1 for all. */
+      readonly pid: number;
+      /** On this CPU; -1 for all. */
+      readonly cpu: number;
+      /** The leader of the event's group; -1 for none. */
+      readonly groupFd: number;
     }
   | {
       readonly hook: "socket_filter";
@@ -96,6 +139,16 @@ export function describeTarget(target: AttachTarget): string {
       return `iterator ${target.name}${narrowed(target)}`;
     case "xdp":
       return `XDP on ${target.device}`;
+    case "tc":
+      return `tc ${target.direction} of ${target.device}`;
+    case "place":
+      return `${target.attachType} of ${target.place}`;
+    case "socket":
+      return target.place;
+    case "perf_event": {
+      const process = target.pid < 0 ? "" : ` of process ${target.pid}`;
+      return `${describePerfEvent(target.attr)}${process}${target.cpu < 0 ? "" : ` on CPU ${target.cpu}`}`;
+    }
     case "socket_filter":
       return target.device === "" ? "a raw socket on all devices" : `a raw socket on ${target.device}`;
   }

@@ -20,7 +20,10 @@ export type FeatureName =
   | "lsm"
   | "ringbuf"
   | "batch"
-  | "xdp_link";
+  | "link"
+  | "netns_link"
+  | "xdp_link"
+  | "tcx_link";
 
 /**
  * A map as bytes. Keys and values have exactly the sizes in `spec`; per-CPU values are one slot per possible CPU, each
@@ -218,6 +221,12 @@ export interface Runtime extends Disposable {
   loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): Program;
   /** @param map the map that an iterator walks over */
   attach(program: Program, target: AttachTarget, map?: RawMap): Link;
+  /**
+   * Takes whatever XDP program a device has off, whoever attached it; `flags` is a mode, or 0 for all.
+   *
+   * @returns false when the device has none
+   */
+  evictXdp(device: string, flags: number): boolean;
   /**
    * Runs a program once on the given bytes (BPF_PROG_TEST_RUN): packet bytes for network kinds, the context for raw
    * tracepoints. Returns the low 32 bits of r0 and the bytes afterwards.

@@ -31,6 +31,9 @@ export interface Libc {
   readonly munmap: (at: Address, length: number) => number;
   readonly socket: (domain: number, type: number, protocol: number) => number;
   readonly bind: (fd: number, address: Address, length: number) => number;
+  /** As recv(2) and send(2); addresses as numbers. */
+  readonly recv: (fd: number, into: Address, length: number, flags: number) => number;
+  readonly send: (fd: number, from: Address, length: number, flags: number) => number;
   readonly setsockopt: (fd: number, level: number, option: number, value: Address, length: number) => number;
   readonly if_nametoindex: (name: string) => number;
   readonly mount: (source: string, target: string, type: string, flags: number, data: Address) => number;
@@ -45,7 +48,11 @@ interface Koffi {
   view(address: Address, length: number): ArrayBuffer;
   errno(): number;
   readonly node: {
-    poll(fd: number, events: { readable: boolean }, callback: (status: number) => void): { close(): void };
+    poll(
+      fd: number,
+      events: { readable: boolean },
+      callback: (status: number) => void,
+    ): { close(): void; unref(): void };
   };
 }
 
@@ -100,6 +107,8 @@ function bindAll(from: Koffi): Libc {
     munmap: bind("munmap", "int", ["int64", "int64"]),
     socket: bind("socket", "int", ["int", "int", "int"]),
     bind: bind("bind", "int", ["int", "int64", "uint32"]),
+    recv: bind("recv", "int64", ["int", "int64", "uint64", "int"]),
+    send: bind("send", "int64", ["int", "int64", "uint64", "int"]),
     setsockopt: bind("setsockopt", "int", ["int", "int", "int", "int64", "uint32"]),
     if_nametoindex: bind("if_nametoindex", "uint32", ["str"]),
     mount: bind("mount", "int", ["str", "str", "str", "uint64", "int64"]),
@@ -119,7 +128,11 @@ errnoNames
 
 /** Why the last call failed, for instance "EINVAL". Only meaningful right after a failure. */
 export function lastErrno(): string {
-  const number = native().errno();
+  return errnoName(native().errno());
+}
+
+/** The name of an error number, for instance "EINVAL". */
+export function errnoName(number: number): string {
   return errnoNames.get(number) ?? `errno ${number}`;
 }
 
@@ -164,9 +177,11 @@ export function memoryAt(address: Address, length: number): ArrayBuffer {
  * Asks libuv, Node's own event loop, to call back whenever a descriptor is readable. The callback runs outside of
  * Node's callback scope: it must only schedule.
  *
- * @returns stops it; until then the process stays alive
+ * @param keepAlive whether the process stays alive until it is stopped
+ * @returns stops it
  */
-export function whenReadable(fd: number, callback: () => void): () => void {
+export function whenReadable(fd: number, callback: () => void, keepAlive = true): () => void {
   const handle = native().node.poll(fd, { readable: true }, callback);
+  if (!keepAlive) handle.unref();
   return () => handle.close();
 }

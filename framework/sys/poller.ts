@@ -18,13 +18,23 @@ export function watcherCount(): number {
  * descriptor.
  */
 export function watchReadable(fd: number, onReady: () => void): () => void {
+  return watch(fd, onReady, true);
+}
+
+/** The same watch for news that are not worth staying alive for. */
+export function watchQuietly(fd: number, onReady: () => void): () => void {
+  return watch(fd, onReady, false);
+}
+
+function watch(fd: number, onReady: () => void, keepAlive: boolean): () => void {
   let scheduled: NodeJS.Immediate | undefined;
-  const close = whenReadable(fd, () => {
+  const onEvent = (): void => {
     scheduled ??= setImmediate(() => {
       scheduled = undefined;
       onReady();
     });
-  });
+  };
+  const close = whenReadable(fd, onEvent, keepAlive);
   const stop = (): void => {
     if (!watchers.delete(stop)) return;
     clearImmediate(scheduled);

@@ -172,3 +172,40 @@ export const linkCreateKprobeMulti = struct("bpf_attr.link_create", {
 
 /** BPF_ITER_CREATE. */
 export const iterCreate = struct("bpf_attr.iter_create", { link_fd: u32, flags: u32 });
+
+/** BPF_LINK_CREATE for tcx: `relative` is the link that the new one goes before. Since Linux 6.6. */
+export const linkCreateTcx = struct("bpf_attr.link_create.tcx", {
+  prog_fd: i32,
+  target: u32,
+  attach_type: u32,
+  flags: u32,
+  relative: u32,
+  expected_revision: u64,
+});
+
+/** BPF_LINK_UPDATE: `old_prog_fd` is compared when `flags` has BPF_F_REPLACE. Since Linux 5.7. */
+export const linkUpdate = struct("bpf_attr.link_update", {
+  link_fd: u32,
+  new_prog_fd: u32,
+  flags: u32,
+  old_prog_fd: u32,
+});
+
+/** BPF_PROG_ATTACH and BPF_PROG_DETACH. `target_fd` is a cgroup's, a map's, or unused. */
+export const progAttach = struct("bpf_attr.attach", {
+  target_fd: u32,
+  attach_bpf_fd: u32,
+  attach_type: u32,
+  attach_flags: u32,
+  replace_bpf_fd: u32,
+});
+
+/** BPF_PROG_QUERY. Without `prog_ids` the kernel only writes how many there are. Since Linux 4.15. */
+export const progQuery = struct("bpf_attr.query", {
+  target_fd: u32,
+  attach_type: u32,
+  query_flags: u32,
+  attach_flags: u32,
+  prog_ids: u64,
+  prog_cnt: u32,
+});

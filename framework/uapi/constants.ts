@@ -8,10 +8,13 @@ export const bpfCommands = {
   BPF_PROG_LOAD: 5,
   BPF_OBJ_PIN: 6,
   BPF_OBJ_GET: 7,
+  BPF_PROG_ATTACH: 8,
+  BPF_PROG_DETACH: 9,
   BPF_PROG_TEST_RUN: 10,
   BPF_PROG_GET_NEXT_ID: 11,
   BPF_MAP_GET_NEXT_ID: 12,
   BPF_OBJ_GET_INFO_BY_FD: 15,
+  BPF_PROG_QUERY: 16,
   BPF_RAW_TRACEPOINT_OPEN: 17,
   BPF_BTF_LOAD: 18,
   BPF_BTF_GET_FD_BY_ID: 19,
@@ -23,6 +26,7 @@ export const bpfCommands = {
   BPF_MAP_UPDATE_BATCH: 26,
   BPF_MAP_DELETE_BATCH: 27,
   BPF_LINK_CREATE: 28,
+  BPF_LINK_UPDATE: 29,
   BPF_LINK_GET_NEXT_ID: 31,
   BPF_ITER_CREATE: 33,
 } as const;
@@ -68,7 +72,6 @@ export const BPF_NAME_MAX = 15;
 
 /** `enum bpf_attach_type`. */
 export const BPF_TRACE_ITER = 28;
-export const BPF_XDP = 37;
 export const BPF_PERF_EVENT = 41;
 export const BPF_TRACE_KPROBE_MULTI = 42;
 export const BPF_TRACE_UPROBE_MULTI = 48;
@@ -80,15 +83,30 @@ export const BPF_F_KPROBE_MULTI_RETURN = 1;
 /** `flags` of a uprobe_multi link: run the program when the functions return. */
 export const BPF_F_UPROBE_MULTI_RETURN = 1;
 
+/** `flags` of BPF_PROG_ATTACH and of BPF_LINK_UPDATE (linux/bpf.h). */
+export const BPF_F_ALLOW_OVERRIDE = 1;
+export const BPF_F_ALLOW_MULTI = 2;
+export const BPF_F_REPLACE = 4;
+/** `flags` of a tcx link: before the named one, which is named by its link's descriptor. Since Linux 6.6. */
+export const BPF_F_BEFORE = 8;
+export const BPF_F_LINK = 1 << 13;
+/** `query_flags` of BPF_PROG_QUERY: programs of the cgroups above count too. */
+export const BPF_F_QUERY_EFFECTIVE = 1;
+
 /** Bit in the length word of a ring buffer record: not to be read. */
 export const BPF_RINGBUF_DISCARD_BIT = 0x40000000;
 /** Bytes before each ring buffer record. */
 export const BPF_RINGBUF_HDR_SZ = 8;
 
-/** What XDP links take of XDP_FLAGS_* (linux/if_link.h): the generic, driver and hardware modes. */
-export const XDP_FLAGS_MODES = 0x2 | 0x4 | 0x8;
-/** XDP_FLAGS_UPDATE_IF_NOEXIST: links never replace another program, so it is their only behaviour anyway. */
+/** XDP_FLAGS_* (linux/if_link.h): leave the device alone when it has a program already. Links always do. */
 export const XDP_FLAGS_UPDATE_IF_NOEXIST = 0x1;
+export const XDP_FLAGS_SKB_MODE = 0x2;
+export const XDP_FLAGS_DRV_MODE = 0x4;
+export const XDP_FLAGS_HW_MODE = 0x8;
+/** The generic, driver and hardware modes. */
+export const XDP_FLAGS_MODES = XDP_FLAGS_SKB_MODE | XDP_FLAGS_DRV_MODE | XDP_FLAGS_HW_MODE;
+/** Replace the program that is named as expected, and no other. Since Linux 5.7. */
+export const XDP_FLAGS_REPLACE = 0x10;
 
 /** Duplicate to any free number, closed on exec. */
 export const F_DUPFD_CLOEXEC = 1030;
@@ -101,13 +119,18 @@ export const MAP_FIXED = 0x10;
 export const MAP_ANONYMOUS = 0x20;
 export const MAP_NORESERVE = 0x4000;
 
+export const AF_NETLINK = 16;
 export const AF_PACKET = 17;
 export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const ETH_P_ALL = 3;
 export const SOL_SOCKET = 1;
+export const SO_DETACH_BPF = 27;
 export const SO_ATTACH_BPF = 50;
+export const SO_ATTACH_REUSEPORT_EBPF = 52;
+/** Since Linux 5.3. */
+export const SO_DETACH_REUSEPORT_BPF = 68;
 
 /** `resource` of setrlimit for locked memory, on the architectures above. */
 export const RLIMIT_MEMLOCK = 8;

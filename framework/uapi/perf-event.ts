@@ -23,8 +23,12 @@ export const perfEventAttr = struct("perf_event_attr", {
   reserved_2: u16,
 });
 
+/** `enum perf_type_id`. */
+export const PERF_TYPE_HARDWARE = 0;
 export const PERF_TYPE_SOFTWARE = 1;
 export const PERF_TYPE_TRACEPOINT = 2;
+export const PERF_TYPE_HW_CACHE = 3;
+export const PERF_TYPE_RAW = 4;
 /** `config` of a software event that bpf_perf_event_output writes to. */
 export const PERF_COUNT_SW_BPF_OUTPUT = 10n;
 /** `sample_type`: the record holds the raw bytes and their size. */

@@ -5,8 +5,11 @@ import { attachBtf } from "./btf.ts";
 import { attachIterator } from "./iter.ts";
 import { attachKprobe } from "./kprobe.ts";
 import { attachKprobeMulti } from "./kprobe-multi.ts";
+import { attachPerfEvent } from "./perf-event.ts";
+import { attachPlace } from "./place.ts";
 import { attachRawTracepoint } from "./raw-tracepoint.ts";
-import { attachSocketFilter } from "./socket.ts";
+import { attachSocket, attachSocketFilter } from "./socket.ts";
+import { attachTc } from "./tc.ts";
 import { attachTracepoint } from "./tracepoint.ts";
 import { attachUprobe } from "./uprobe.ts";
 import { attachXdp } from "./xdp.ts";
@@ -27,7 +30,11 @@ const attachers: { readonly [H in Hook]: Attacher<H> } = {
   tracepoint: attachTracepoint,
   raw_tracepoint: attachRawTracepoint,
   xdp: attachXdp,
+  tc: attachTc,
   socket_filter: attachSocketFilter,
+  socket: attachSocket,
+  place: attachPlace,
+  perf_event: attachPerfEvent,
 };
 
 /** Attaches a program, whatever the hook. */

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { didYouMean, nearestNames } from "../../core/diagnostics.ts";
 import { UnsupportedError } from "../../core/errors.ts";
-import type { Scope } from "../../core/scope.ts";
 import type { AttachTarget } from "../../programs/targets.ts";
 import type { Link } from "../../runtime/types.ts";
 import { withArena } from "../../sys/arena.ts";
@@ -20,6 +19,7 @@ import { buildLink, KernelLink } from "../kernel-link.ts";
 import { openPerfEvent, runOnEvent } from "../perf-events.ts";
 import type { KernelProgram } from "../programs.ts";
 import { cannotAttach, explainAttach } from "./attach-error.ts";
+import { LastingLink } from "./lasting-link.ts";
 import { attachTraceEvent } from "./tracepoint.ts";
 
 type Target = Extract<AttachTarget, { hook: "kprobe" }>;
@@ -78,27 +78,7 @@ function canUseTracefs(): boolean {
   return hasKprobeEvents();
 }
 
-/** Probes in tracefs outlive the process that made them: those to remove when this one exits. */
-const alive = new Set<Link>();
 let probeCount = 0;
-
-function removeAll(): void {
-  for (const link of alive) link[Symbol.dispose]();
-}
-
-/** A link whose probe must be removed even when nobody disposes it. */
-class ProbeLink extends KernelLink {
-  constructor(program: KernelProgram, target: Target, parts: Scope) {
-    super(program, target, parts);
-    if (alive.size === 0) process.on("exit", removeAll);
-    alive.add(this);
-  }
-
-  override [Symbol.dispose](): void {
-    if (alive.delete(this) && alive.size === 0) process.off("exit", removeAll);
-    super[Symbol.dispose]();
-  }
-}
 
 /** Removes what killed processes left behind: definitions without a program. The kernel refuses it for a probe in use. */
 function removeOrphans(): void {
@@ -126,7 +106,7 @@ function attachThroughTracefs(program: KernelProgram, target: Target): Link {
     if (id === undefined) throw cannotAttach(program, target, "the kernel made no event for the probe");
     // Owned after the probe, so closed before it: the kernel does not remove a probe in use.
     parts.own(attachTraceEvent(program, target, { id, label: `probe ${event}` }));
-    return new ProbeLink(program, target, parts);
+    return new LastingLink(program, target, parts);
   });
 }
 

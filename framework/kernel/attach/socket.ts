@@ -1,14 +1,20 @@
-import { bytes, i32, struct, u8, u16, u32 } from "../../core/layout.ts";
+import { readlinkSync } from "node:fs";
+import { bytes, i32, struct, u8, u16 } from "../../core/layout.ts";
 import type { Scope } from "../../core/scope.ts";
+import { programKinds } from "../../programs/kinds.ts";
 import type { AttachTarget } from "../../programs/targets.ts";
-import type { SocketLink } from "../../runtime/types.ts";
+import type { Link, SocketLink } from "../../runtime/types.ts";
 import { withArena } from "../../sys/arena.ts";
+import { errnoOf } from "../../sys/bpf.ts";
 import { Fd } from "../../sys/fd.ts";
 import { checked, libc } from "../../sys/libc.ts";
 import {
   AF_PACKET,
   ETH_P_ALL,
   SO_ATTACH_BPF,
+  SO_ATTACH_REUSEPORT_EBPF,
+  SO_DETACH_BPF,
+  SO_DETACH_REUSEPORT_BPF,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_RAW,
@@ -17,9 +23,10 @@ import {
 import { buildLink, KernelLink } from "../kernel-link.ts";
 import type { KernelProgram } from "../programs.ts";
 import { explainAttach } from "./attach-error.ts";
-import { deviceIndex } from "./xdp.ts";
+import { deviceIndex } from "./device.ts";
 
 type Target = Extract<AttachTarget, { hook: "socket_filter" }>;
+type OwnTarget = Extract<AttachTarget, { hook: "socket" }>;
 
 /** `struct sockaddr_ll` (linux/if_packet.h). */
 const sockaddrLl = struct("sockaddr_ll", {
@@ -60,7 +67,7 @@ export function attachSocketFilter(program: KernelProgram, target: Target): Sock
   return buildLink("a raw socket", (parts) => {
     try {
       const socket = parts.own(openSocket());
-      attachTo(socket, program.fd);
+      setOption(socket.number, SO_ATTACH_BPF, program.fd);
       // Bound only now: a socket that receives before its filter is there would hold packets nobody chose.
       bind(socket, index);
       return new KernelSocketLink(program, target, parts, socket);
@@ -78,11 +85,14 @@ function openSocket(): Fd {
   return new Fd(checked("socket(AF_PACKET)", fd), "a raw socket");
 }
 
-function attachTo(socket: Fd, programFd: number): void {
+const int = struct("int", { value: i32 });
+
+/** An option of a socket that takes an int: a program's descriptor. */
+function setOption(socket: number, option: number, value: number): void {
   withArena((arena) => {
-    const value = Number(arena.in(struct("int", { value: u32 }).encode({ value: programFd })));
-    const result = libc().setsockopt(socket.number, SOL_SOCKET, SO_ATTACH_BPF, value, 4);
-    checked("setsockopt(SO_ATTACH_BPF)", result);
+    const bytes = int.encode({ value });
+    const result = libc().setsockopt(socket, SOL_SOCKET, option, Number(arena.in(bytes)), 4);
+    checked(`setsockopt(${option})`, result);
   });
 }
 
@@ -95,4 +105,58 @@ function bind(socket: Fd, index: number): void {
     });
     checked("bind(AF_PACKET)", libc().bind(socket.number, Number(arena.in(address)), address.length));
   });
+}
+
+/** Which options attach and detach each kind. */
+const options = {
+  socket_filter: { attach: SO_ATTACH_BPF, detach: SO_DETACH_BPF },
+  sk_reuseport: { attach: SO_ATTACH_REUSEPORT_EBPF, detach: SO_DETACH_REUSEPORT_BPF },
+} as const;
+
+/**
+ * Lets a program filter what a user's own socket receives (since Linux 3.19), or choose among the sockets that share the
+ * socket's port (4.19). The program stays while the socket is open, unless the link is disposed before.
+ *
+ * @throws AttachError when the socket does not take the program
+ */
+export function attachSocket(program: KernelProgram, target: OwnTarget): Link {
+  const isChooser = programKinds[program.kind].type === programKinds.sk_reuseport.type;
+  const { attach, detach } = options[isChooser ? "sk_reuseport" : "socket_filter"];
+  return buildLink(target.place, (parts) => {
+    try {
+      setOption(target.fd, attach, program.fd);
+      // No descriptor of our own: the socket would stay open when its user closes it.
+      parts.defer(() => {
+        if (socketOf(target.fd) === target.place) takeOff(target.fd, detach);
+      });
+      return new KernelLink(program, target, parts);
+    } catch (error) {
+      throw explainAttach({ program, target, capability: "CAP_NET_ADMIN" }, error, {
+        EBADF: "the descriptor is not open",
+        ENOTSOCK: "the descriptor is no socket",
+        EINVAL: isChooser
+          ? "the socket shares no port (SO_REUSEPORT), or is not bound"
+          : `the program is a ${program.kind} program`,
+        ENOPROTOOPT: "this kernel cannot attach the program to a socket",
+      });
+    }
+  });
+}
+
+/** What a descriptor is, for instance "socket:[4711]"; undefined for one that is not open. */
+function socketOf(fd: number): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
+  }
+}
+
+function takeOff(socket: number, option: number): void {
+  try {
+    setOption(socket, option, 0);
+  } catch (error) {
+    // The user took it off, or put another in its place and took that off.
+    if (errnoOf(error) !== "ENOENT") throw error;
+  }
 }

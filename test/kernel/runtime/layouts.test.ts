@@ -4,6 +4,7 @@ import type { StructCodec } from "../../../framework/core/layout.ts";
 import { Btf } from "../../../framework/object/btf.ts";
 import * as attrs from "../../../framework/uapi/bpf-attr.ts";
 import { bpfBtfInfo, bpfMapInfo, bpfProgInfo } from "../../../framework/uapi/bpf-info.ts";
+import * as netlink from "../../../framework/uapi/netlink.ts";
 import { perfEventAttr, perfEventHeader } from "../../../framework/uapi/perf-event.ts";
 
 const KERNEL_TYPES = "/sys/kernel/btf/vmlinux";
@@ -56,6 +57,9 @@ describe.skipIf(!existsSync(KERNEL_TYPES))("layouts agree with the running kerne
     ["rawTracepointOpen", attrs.rawTracepointOpen, "cookie", {}],
     ["linkCreate", attrs.linkCreate, "iter_info", { target: "target_ifindex" }],
     ["linkCreateIter", attrs.linkCreateIter, "iter_info", { target: "target_ifindex" }],
+    ["linkUpdate", attrs.linkUpdate, "new_prog_fd", {}],
+    ["progAttach", attrs.progAttach, "attach_bpf_fd", {}],
+    ["progQuery", attrs.progQuery, "query_flags", {}],
   ] as const)("%s", (_, layout, field, aliases) => {
     compare(layout as unknown as StructCodec<object>, commandWith(field), aliases);
   });
@@ -65,6 +69,11 @@ describe.skipIf(!existsSync(KERNEL_TYPES))("layouts agree with the running kerne
     ["bpf_map_info", bpfMapInfo, {}],
     ["bpf_btf_info", bpfBtfInfo, {}],
     ["perf_event_header", perfEventHeader, {}],
+    ["nlmsghdr", netlink.nlmsghdr, {}],
+    ["nlattr", netlink.nlattr, {}],
+    ["sockaddr_nl", netlink.sockaddrNl, {}],
+    ["ifinfomsg", netlink.ifinfomsg, { ifi_pad: "__ifi_pad" }],
+    ["tcmsg", netlink.tcmsg, { tcm_pad1: "tcm__pad1", tcm_pad2: "tcm__pad2" }],
   ] as const)("%s", (name, layout, aliases) => {
     compare(layout as unknown as StructCodec<object>, fieldsOf(btf, btf.find(name, "struct")), aliases);
   });

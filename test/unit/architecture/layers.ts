@@ -71,6 +71,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   "framework/index.ts": [
     "framework/bcc",
     "framework/core",
+    "framework/programs",
     "framework/runtime",
     "framework/runtimes.ts",
     "framework/symbols",

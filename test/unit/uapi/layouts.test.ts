@@ -25,6 +25,10 @@ test("layouts have the sizes that the kernel's structs have up to the last field
     iterOverTasks: 12,
     linkCreateKprobeMulti: 48,
     iterCreate: 8,
+    linkCreateTcx: 32,
+    linkUpdate: 16,
+    progAttach: 20,
+    progQuery: 32,
   });
 });
 

@@ -1,0 +1,60 @@
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW } from "../uapi/constants.ts";
+import { NETLINK_KOBJECT_UEVENT, sockaddrNl } from "../uapi/netlink.ts";
+import { withArena } from "./arena.ts";
+import { Fd } from "./fd.ts";
+import { checked, libc, pinned } from "./libc.ts";
+import { watchQuietly } from "./poller.ts";
+
+/** The multicast group of the kernel's own events. */
+const KERNEL_EVENTS = 1;
+
+/** Longest event, UEVENT_BUFFER_SIZE of linux/kobject.h. */
+const LONGEST = 2048;
+
+/** A CPU that came or went. */
+export type CpuListener = (change: { readonly cpu: number; readonly isOnline: boolean }) => void;
+
+/**
+ * Calls back when a CPU comes online or goes offline, until the watch is disposed; does not keep the process alive. The
+ * kernel tells the first network namespace only: elsewhere nothing is heard.
+ *
+ * @throws SyscallError to be wrapped by the caller
+ */
+export function watchCpus(onChange: CpuListener): Disposable {
+  const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
+  const number = checked("socket(AF_NETLINK)", libc().socket(AF_NETLINK, type, NETLINK_KOBJECT_UEVENT));
+  const socket = new Fd(number, "the socket for news of CPUs");
+  try {
+    withArena((arena) => {
+      const address = sockaddrNl.encode({ nl_family: AF_NETLINK, nl_groups: KERNEL_EVENTS });
+      checked("bind(AF_NETLINK)", libc().bind(socket.number, Number(arena.in(address)), address.length));
+    });
+    const stop = watchQuietly(socket.number, () => readAll(socket, onChange));
+    return {
+      [Symbol.dispose]() {
+        if (socket.closed) return;
+        stop();
+        socket[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    socket[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function readAll(socket: Fd, onChange: CpuListener): void {
+  const buffer = pinned(LONGEST);
+  while (!socket.closed) {
+    const length = libc().recv(socket.number, buffer.address, LONGEST, 0);
+    if (length <= 0) return; // nothing more for now
+    const change = changeIn(Buffer.from(buffer.bytes.subarray(0, length)).toString("latin1"));
+    if (change !== undefined) onChange(change);
+  }
+}
+
+/** The change that an event's text tells of: it begins with an action and a path, as in "online@/devices/…/cpu1". */
+export function changeIn(text: string): Parameters<CpuListener>[0] | undefined {
+  const match = /^(online|offline)@\/devices\/system\/cpu\/cpu(\d+)\0/.exec(text);
+  return match === null ? undefined : { cpu: Number(match[2]), isOnline: match[1] === "online" };
+}
