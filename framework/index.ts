@@ -1,5 +1,6 @@
 export {
   type AnyTable,
+  type BuildIdFrame,
   type Change,
   type EventStreamOptions,
   EventTable,
@@ -17,6 +18,9 @@ export {
   ProgramTable,
   QueueTable,
   ReferenceTable,
+  type StackFrame,
+  StackTable,
+  type StackValue,
   type StorageOwner,
   StorageTable,
   Table,
@@ -32,7 +36,7 @@ export type { DeviceOptions, TcOptions, XdpOptions } from "./bcc/network-hooks.t
 export { PerfEventSampleFormat, PerfHWConfig, PerfSWConfig, PerfType } from "./bcc/perf-constants.ts";
 export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
-export type { BuildIdEntry, SymbolOptions } from "./bcc/symbols.ts";
+export type { SymbolOptions } from "./bcc/symbols.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
 export { USDT, type UsdtOptions } from "./bcc/usdt.ts";
 export { USDTProbe, USDTProbeArgument, USDTProbeLocation } from "./bcc/usdt-probe.ts";

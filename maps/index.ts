@@ -31,6 +31,8 @@ export { ProgramTable } from "./tables/programs.ts";
 export { QueueTable } from "./tables/queue.ts";
 export type { HasDescriptor } from "./tables/references.ts";
 export { ReferenceTable } from "./tables/references.ts";
+export type { BuildIdFrame, StackFrame, StackValue } from "./tables/stacks.ts";
+export { StackTable } from "./tables/stacks.ts";
 export type { StorageOwner } from "./tables/storage.ts";
 export { StorageTable } from "./tables/storage.ts";
 export type { Change, EventStreamOptions, PeriodOptions } from "./tables/stream-factory.ts";

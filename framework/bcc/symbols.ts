@@ -1,3 +1,4 @@
+import type { BuildIdFrame } from "../../maps/index.ts";
 import { UsageError } from "../core/errors.ts";
 import { kernelAddressOf } from "../symbols/kernel.ts";
 import { findLibrary, findProgram } from "../symbols/libraries.ts";
@@ -14,14 +15,6 @@ export interface SymbolOptions {
   readonly show_module?: boolean;
   /** Append "+0x1f", the bytes into the function. */
   readonly show_offset?: boolean;
-}
-
-/** An entry of a stack table of build ids: where the kernel could not tell, an address stands in place of the offset. */
-export interface BuildIdEntry {
-  /** 1: build id and offset; 2: an address; 0: behind the stack's end. */
-  readonly status: number;
-  readonly build_id: Uint8Array;
-  readonly offset: bigint;
 }
 
 const SYMBOL_OPTIONS = { show_module: "boolean?", show_offset: "boolean?" } as const;
@@ -46,7 +39,7 @@ export abstract class SymbolNames extends BpfConstants {
    * @param pid a process; below 0 the address is the kernel's
    * @throws PermissionError when this user may not know
    */
-  static sym(addr: bigint | number | BuildIdEntry, pid: number, options: SymbolOptions = {}): string {
+  static sym(addr: bigint | number | BuildIdFrame, pid: number, options: SymbolOptions = {}): string {
     checkOptions("sym", options, SYMBOL_OPTIONS);
     return textOf(typeof addr === "object" ? resolveBuildId(addr, pid) : cacheOf(pid).resolve(addr), options);
   }
@@ -106,7 +99,7 @@ export abstract class SymbolNames extends BpfConstants {
   }
 
   /** As the static method. */
-  sym(addr: bigint | number | BuildIdEntry, pid: number, options: SymbolOptions = {}): string {
+  sym(addr: bigint | number | BuildIdFrame, pid: number, options: SymbolOptions = {}): string {
     return SymbolNames.sym(addr, pid, options);
   }
 
@@ -132,7 +125,7 @@ function cacheOf(pid: number): SymbolCache {
   return cache;
 }
 
-function resolveBuildId(entry: BuildIdEntry, pid: number): ResolvedSymbol {
+function resolveBuildId(entry: BuildIdFrame, pid: number): ResolvedSymbol {
   if (entry.status !== HAS_BUILD_ID) return cacheOf(pid).resolve(entry.offset);
   const buildId = Buffer.from(entry.build_id).toString("hex");
   const known = modulesByBuildId.get(buildId) ?? debugModule(buildId);

@@ -42,7 +42,7 @@ export class IndexedTable<V> extends KeyedTable<number, V> {
     return true;
   }
 
-  protected override walk(): Generator<Uint8Array> {
+  protected override keyWalk(): Generator<Uint8Array> {
     return indexes(this.max_entries);
   }
 }

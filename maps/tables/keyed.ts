@@ -82,7 +82,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** Counts the keys by walking over them. */
   get size(): number {
     let count = 0;
-    for (const _ of this.walk()) count++;
+    for (const _ of this.keyWalk()) count++;
     return count;
   }
 
@@ -99,7 +99,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   }
 
   *keys(): Generator<K> {
-    for (const key of this.walk()) yield this.decodeKey(key);
+    for (const key of this.keyWalk()) yield this.decodeKey(key);
   }
 
   /** All entries as they are now, as an array. */
@@ -121,7 +121,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** Entries one by one, each looked up when the loop comes to it; keys that vanish meanwhile are left out. */
   *iteritems(): Generator<[K, V]> {
     const value = bytesOf(this.#value.size);
-    for (const key of this.walk()) {
+    for (const key of this.keyWalk()) {
       if (this.raw.lookup(key, value.bytes)) yield [this.decodeKey(key), this.#value.read(value.view, 0)];
     }
   }
@@ -299,7 +299,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   }
 
   /** Keys as bytes, in the same buffer each time; at most `max_entries`. */
-  protected *walk(): Generator<Uint8Array> {
+  protected *keyWalk(): Generator<Uint8Array> {
     const most = this.max_entries === 0 ? mostWithoutSize : this.max_entries;
     const key = new Uint8Array(this.#key.size);
     let after: Uint8Array | null = null;
@@ -315,7 +315,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   }
 
   #allKeys(): readonly Uint8Array[] {
-    return Array.from(this.walk(), (key) => key.slice());
+    return Array.from(this.keyWalk(), (key) => key.slice());
   }
 
   /** Calls `visit` with where each entry's key and value are. */
@@ -326,7 +326,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
       this.#batches = false;
     }
     const value = bytesOf(this.#value.size);
-    for (const key of this.walk()) {
+    for (const key of this.keyWalk()) {
       if (this.raw.lookup(key, value.bytes)) visit({ bytes: key, view: viewOf(key) }, 0, value, 0);
     }
   }

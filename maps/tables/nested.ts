@@ -43,8 +43,8 @@ export class NestedTable<K> extends KeyedTable<K, number> {
     this.clear();
   }
 
-  protected override walk(): Generator<Uint8Array> {
-    return this.kind === "array_of_maps" ? indexes(this.max_entries) : super.walk();
+  protected override keyWalk(): Generator<Uint8Array> {
+    return this.kind === "array_of_maps" ? indexes(this.max_entries) : super.keyWalk();
   }
 }
 

@@ -14,6 +14,7 @@ import { NestedTable } from "./nested.ts";
 import { ProgramTable } from "./programs.ts";
 import { QueueTable } from "./queue.ts";
 import { ReferenceTable } from "./references.ts";
+import { StackTable, type StackValue } from "./stacks.ts";
 import { StorageTable } from "./storage.ts";
 import type { Table, TableParts } from "./table.ts";
 
@@ -46,6 +47,7 @@ export type AnyTable<K = unknown, V = unknown> = KeyedTable<K, V> &
   EventTable<V> &
   FilterTable<V> &
   ReferenceTable<K, V> &
+  Pick<StackTable, "walk"> &
   ProgramTable &
   NestedTable<K>;
 
@@ -67,6 +69,9 @@ const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContex
     const key = raw.spec.kind === "array_of_maps" ? indexCodec(raw.spec.maxEntries) : keyCodec(raw, context);
     return new NestedTable<unknown>({ raw, ...context, key });
   },
+  stacks: (raw, context) =>
+    // The compiler lays the value out as the struct that StackValue describes.
+    new StackTable({ raw, ...context, value: valueCodec(raw, context) as Codec<StackValue> }),
   programs: (raw, context) => new ProgramTable({ raw, ...context }),
   events: (raw, context) =>
     new EventTable({ raw, ...context, decode: eventDecoder(raw.spec, chosen(context.eventType)) }),

@@ -42,7 +42,7 @@ export class ProgramTable extends KeyedTable<number, number> {
     this.clear();
   }
 
-  protected override walk(): Generator<Uint8Array> {
+  protected override keyWalk(): Generator<Uint8Array> {
     return indexes(this.max_entries);
   }
 }

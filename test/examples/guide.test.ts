@@ -1,11 +1,17 @@
-import { expect, test } from "vitest";
+import { execFileSync } from "node:child_process";
+import { afterAll, expect, test } from "vitest";
 import type { FeatureName } from "../../framework/runtime/types.ts";
+import { Workshop } from "../support/native.ts";
 import { needsKernel } from "../support/skip.ts";
 import { blocksOf, scriptsOf, typeErrors } from "./blocks.ts";
 import { Cable, needsNamespaces } from "./namespaces.ts";
 import { OwnProcesses } from "./own-events.ts";
 import { runAsShown, type Scene } from "./page-script.ts";
 import { rxbpf } from "./script-run.ts";
+
+const workshop = new Workshop();
+afterAll(() => workshop[Symbol.dispose]());
+const probed = workshop.make("server", { source: "probes.c" });
 
 const page = "docs/guide.md";
 const scripts = scriptsOf(page);
@@ -14,6 +20,8 @@ const scripts = scriptsOf(page);
 interface Section {
   cause(): unknown;
   readonly needs?: readonly FeatureName[];
+  /** Arguments of the script. */
+  readonly args?: readonly string[];
   /** Whether it needs a device: its script runs in a network namespace with the end of a cable, and gets its name. */
   readonly onCable?: true;
 }
@@ -37,6 +45,16 @@ const sections: Readonly<Record<string, Section>> = {
   },
   Tracepoints: { cause: () => new OwnProcesses().exec("/bin/sh -c '/bin/true; /bin/true'") },
   "Parameters of probed functions": { cause: () => new OwnProcesses().exec("/bin/echo hello") },
+  "Functions of programs and libraries": {
+    cause: () => new OwnProcesses().exec("/bin/ls /etc"),
+    needs: ["uprobe"],
+  },
+  "Static probes": {
+    args: [probed],
+    cause: () => execFileSync(probed, { input: "c" }),
+    needs: ["uprobe"],
+  },
+  Stacks: startProcess,
   "Tail calls": startProcess,
   Histograms: openFile,
   "libbpf's dialect and globals": openFile,
@@ -67,9 +85,9 @@ test("its scripts compile against the public types", () => {
 test.for(scripts)(
   "$block.heading, line $block.line: prints what stands under it",
   async (script, context) => {
-    const { cause, needs = [], onCable } = sections[script.block.heading]!;
+    const { cause, needs = [], args = [], onCable } = sections[script.block.heading]!;
     needsKernel(context, ...needs);
-    if (onCable !== true) return await runAsShown(script, { cause });
+    if (onCable !== true) return await runAsShown(script, { cause, args });
     needsNamespaces(context);
     using cable = await Cable.make();
     const { block, output } = script;

@@ -20,6 +20,7 @@ const b = new BPF({
 b.attach_kprobe({ event: b.get_syscall_fnname("rmdir"), fn_name: "call" });
 b.get_table<number, number>("next").set(0, b.load_func("called", BPF.TRACEPOINT));
 b.attach_raw_socket(b.load_func("keep", BPF.SOCKET_FILTER), "lo");
+b.attach_uprobe({ name: "c", sym: "abort", fn_name: "call", pid: process.pid });
 b.get_table("out").open_perf_buffer(() => {});
 b.get_table("ring").events().subscribe();
 if (process.argv.includes("--maxactive")) {
