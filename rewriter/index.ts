@@ -13,6 +13,7 @@ import { SourceText } from "./source-text.ts";
 
 export type { TableKind } from "./facts.ts";
 export { dropMapOf } from "./map-definition.ts";
+export { tagsMacroOf } from "./passes/call-methods.ts";
 export type { UsdtProgram } from "./passes/usdt.ts";
 
 /** A preprocessed source. */

@@ -11,7 +11,9 @@ export interface Method {
   readonly kinds: readonly MapKindName[];
   /** Which argument points to an event, for typing what the host decodes. */
   readonly event?: number;
-  /** Passes the table's drop counter after the table. */
+  /** What it does depends on whether records carry the number of the call: passes what says so after the table. */
+  readonly tagged?: true;
+  /** Passes the table's drop counter next. */
   readonly countsDrops?: true;
 }
 
@@ -45,8 +47,20 @@ export const methods = {
   increment: { arguments: [1, 2], macro: "bcc_increment", kinds: counted },
   atomic_increment: { arguments: [1, 2], macro: "bcc_atomic_increment", kinds: counted },
   call: { arguments: [2, 2], macro: "bcc_call", kinds: ["prog_array"] },
-  perf_submit: { arguments: [3, 3], macro: "bcc_perf_submit", kinds: ["perf_event_array"], event: 1 },
-  perf_submit_skb: { arguments: [4, 4], macro: "bcc_perf_submit_skb", kinds: ["perf_event_array"], event: 2 },
+  perf_submit: {
+    arguments: [3, 3],
+    macro: "bcc_perf_submit",
+    kinds: ["perf_event_array"],
+    event: 1,
+    tagged: true,
+  },
+  perf_submit_skb: {
+    arguments: [4, 4],
+    macro: "bcc_perf_submit_skb",
+    kinds: ["perf_event_array"],
+    event: 2,
+    tagged: true,
+  },
   perf_read: { arguments: [1, 1], macro: "bcc_perf_read", kinds: ["perf_event_array"] },
   perf_counter_value: { arguments: [3, 3], macro: "bcc_perf_counter_value", kinds: ["perf_event_array"] },
   ringbuf_output: {
@@ -54,11 +68,24 @@ export const methods = {
     macro: "bcc_ringbuf_output",
     kinds: ["ringbuf"],
     event: 0,
+    tagged: true,
     countsDrops: true,
   },
-  ringbuf_reserve: { arguments: [1, 1], macro: "bcc_ringbuf_reserve", kinds: ["ringbuf"], countsDrops: true },
-  ringbuf_submit: { arguments: [2, 2], macro: "bcc_ringbuf_submit", kinds: ["ringbuf"], event: 0 },
-  ringbuf_discard: { arguments: [2, 2], macro: "bcc_ringbuf_discard", kinds: ["ringbuf"] },
+  ringbuf_reserve: {
+    arguments: [1, 1],
+    macro: "bcc_ringbuf_reserve",
+    kinds: ["ringbuf"],
+    tagged: true,
+    countsDrops: true,
+  },
+  ringbuf_submit: {
+    arguments: [2, 2],
+    macro: "bcc_ringbuf_submit",
+    kinds: ["ringbuf"],
+    event: 0,
+    tagged: true,
+  },
+  ringbuf_discard: { arguments: [2, 2], macro: "bcc_ringbuf_discard", kinds: ["ringbuf"], tagged: true },
   ringbuf_query: { arguments: [1, 1], macro: "bcc_ringbuf_query", kinds: ["ringbuf"] },
   get_stackid: { arguments: [2, 2], macro: "bcc_get_stackid", kinds: ["stack_trace"] },
   push: { arguments: [2, 2], macro: "bcc_push", kinds: [...queues, "bloom_filter"] },

@@ -4,6 +4,7 @@ import {
   type RewriteResult,
   rewrite,
   type TableDeclaration,
+  tagsMacroOf,
   type UsdtProgram,
 } from "../../rewriter/index.ts";
 import { cacheEnabled, cacheKey, readCache, writeCache } from "../compile/cache.ts";
@@ -33,6 +34,7 @@ import {
   type SourcePosition,
   VerifierError,
 } from "../core/errors.ts";
+import { ambiguousBuffers } from "../object/event-lengths.ts";
 import type { ObjectSpec } from "../object/object-spec.ts";
 import { readObject } from "../object/read-object.ts";
 import { placeTracepoint } from "../programs/targets.ts";
@@ -123,10 +125,13 @@ export function buildObject(
   const started = performance.now();
   const lowered = lower(source, files, environment);
   const rewritten = performance.now();
-  const bytes = compile(source, files, lowered, environment, options);
+  const compiled = (tags: readonly string[]): Compiled => {
+    const bytes = compile(source, files, lowered, environment, { ...options, tags });
+    return { bytes, object: readObject(bytes, readOptions(environment)) };
+  };
+  const { object, bytes, notes } = withTags(compiled([]), lowered, compiled);
   const seconds = { rewrite: (rewritten - started) / 1000, compile: (performance.now() - rewritten) / 1000 };
-  const facts = factsOf(lowered);
-  const object = readObject(bytes, readOptions(environment));
+  const facts = factsOf(lowered, notes);
   if (cacheEnabled()) writeCache(key, { object: bytes, facts });
   return { object, bytes, facts, files, seconds, fromCache: false };
 }
@@ -203,7 +208,7 @@ export function compile(
   files: SourceFiles,
   lowered: RewriteResult,
   environment: CompileEnvironment,
-  options: BuildOptions,
+  options: BuildOptions & { readonly tags?: readonly string[] },
 ): Uint8Array {
   return atSource(source, files, () => {
     const declared = { ...withDeclarations(lowered, environment), readers: source.usdt?.text };
@@ -297,13 +302,50 @@ export function atUsersLine(
 
 const REGISTER_MACROS = /\b(?:PT_REGS_\w+|bcc_parm|bcc_syscall_parm)\s*\(/;
 
-function factsOf(lowered: RewriteResult): SourceFacts {
+interface Compiled {
+  readonly bytes: Uint8Array;
+  readonly object: ObjectSpec;
+}
+
+/**
+ * Compiles once more where a buffer has events of several types whose lengths do not tell them apart, so that records
+ * say what they are. Where that cannot be, the object stays as it is, and a note says so.
+ */
+function withTags(
+  plain: Compiled,
+  lowered: RewriteResult,
+  compileWith: (tags: readonly string[]) => Compiled,
+): Compiled & { readonly notes: readonly SourceDiagnostic[] } {
+  const tables = ambiguousBuffers(plain.object, lowered.text);
+  const own = lowered.tables.filter(
+    ({ name, isPublic, kind, pin }) =>
+      tables.includes(name) && !isPublic && kind !== "extern" && pin === null,
+  );
+  if (own.length === 0) return { ...plain, notes: [] };
+  try {
+    return { ...compileWith(own.map(({ name }) => tagsMacroOf(name))), notes: [] };
+  } catch (error) {
+    if (!(error instanceof CompileError)) throw error;
+    const notes = own.map(
+      ({ name, position }): SourceDiagnostic => ({
+        ...position,
+        severity: "warning",
+        code: "EVENT_TYPES",
+        message: `events of several types share "${name}", and their records cannot say which they are: all are read as the last`,
+        hint: error.diagnostics[0]?.message,
+      }),
+    );
+    return { ...plain, notes };
+  }
+}
+
+function factsOf(lowered: RewriteResult, notes: readonly SourceDiagnostic[]): SourceFacts {
   return {
     tables: lowered.tables,
     functions: lowered.functions,
     readsRegisters: REGISTER_MACROS.test(lowered.text),
     prints: /\btrace_v?printk\b|\bbcc_trace_printk\b|\bbpf_trace_v?printk\b/.test(lowered.text),
     ownRegisters: lowered.ownRegisters,
-    notes: lowered.diagnostics,
+    notes: [...lowered.diagnostics, ...notes],
   };
 }

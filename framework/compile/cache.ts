@@ -10,7 +10,7 @@ export interface CacheEntry<T> {
 }
 
 /** Raised whenever lowering or the entry's shape changes, so that older entries are not found. */
-const FORMAT = "rxbpf object 4\n";
+const FORMAT = "rxbpf object 5\n";
 
 /** The key of a compilation: a digest of everything that decides its result. */
 export function cacheKey(parts: readonly string[]): string {

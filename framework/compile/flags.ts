@@ -69,12 +69,14 @@ export interface Meanings {
   readonly syscallTracepoint: boolean;
   /** Programs count what does not fit into a ring buffer; true unless said otherwise. */
   readonly countDrops?: boolean;
+  /** Macros that tell of buffers whose records carry the number of the call that submitted them. */
+  readonly tags?: readonly string[];
 }
 
 /** `-D` arguments of the compiling run. */
 export function loweringDefinitions(
   kernel: KernelFacts,
-  { syscallTracepoint, countDrops = true }: Meanings,
+  { syscallTracepoint, countDrops = true, tags = [] }: Meanings,
 ): readonly string[] {
   const macros = (archMacros[kernel.arch] ?? []).filter((macro) => macro.startsWith("__TARGET"));
   return [
@@ -83,6 +85,7 @@ export function loweringDefinitions(
     ...(kernel.hasSyscallWrapper ? ["-DRX_SYSCALL_WRAPPER"] : []),
     ...(syscallTracepoint ? ["-DRX_SYSCALL_TRACEPOINT"] : []),
     ...(countDrops ? [] : ["-DRX_NO_DROP_COUNTS"]),
+    ...tags.map((macro) => `-D${macro}=1`),
   ];
 }
 

@@ -41,7 +41,10 @@ const R_BPF_64_ABS32 = 3;
 export function readMaps(
   elf: Elf,
   btf: Btf | null,
-  eventTypes: ReadonlyMap<string, readonly number[]>,
+  eventTypes: ReadonlyMap<
+    string,
+    { readonly ids: readonly number[]; readonly tags: ReadonlyMap<number, number> }
+  >,
 ): PlacedMap[] {
   const maps: PlacedMap[] = [];
   for (const section of elf.sections) {
@@ -49,10 +52,12 @@ export function readMaps(
     else if (section.name === "maps") maps.push(...definedMaps(elf, section));
     else if (isData(section)) maps.push(dataMap(section, btf));
   }
-  return maps.map((map) => ({
-    ...map,
-    spec: { ...map.spec, eventTypes: eventTypes.get(map.spec.name) ?? [] },
-  }));
+  return maps.map((map) => {
+    const submitted = eventTypes.get(map.spec.name);
+    if (submitted === undefined) return map;
+    const { ids, tags } = submitted;
+    return { ...map, spec: { ...map.spec, eventTypes: ids, eventTags: tags.size === 0 ? undefined : tags } };
+  });
 }
 
 /** Whether a section holds global variables or constants. */

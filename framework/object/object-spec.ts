@@ -25,6 +25,11 @@ export interface MapSpec {
   readonly frozen: boolean;
   /** Event buffers: the type ids (in `btf`) of what call sites submit, in source order without repeats. */
   readonly eventTypes: readonly number[];
+  /**
+   * Event buffers whose records begin with eight bytes, the number of the call that submitted them: what type id each
+   * number stands for.
+   */
+  readonly eventTags?: ReadonlyMap<number, number> | undefined;
   /** Maps of maps: what the maps inside are like. */
   readonly inner?: MapSpec | undefined;
   /** Maps of maps: names of the object's maps that are in slots from the start; null leaves a slot empty. */

@@ -21,14 +21,26 @@ export interface ReadOptions {
 /** Where the rewriter leaves the types that programs submit to event tables. */
 const EVENT_TYPES = ".bcc.types";
 
-/** `__bcc_event_<table>`; clang puts a function's name before its static variables, and numbers repeats. */
-const EVENT_VARIABLE = /(?:^|\.)__bcc_event_([^.]+)(?:\.\d+)?$/;
+/**
+ * `__bcc_event_<call>_<table>`, with `__tagged_` before it where records carry the call's number. clang puts a
+ * function's name before its static variables, and numbers repeats.
+ */
+const EVENT_VARIABLE =
+  /(?:^|\.)(?<tagged>__tagged_)?__bcc_event_(?:(?<call>\d+)_)?(?<owner>[^.]+)(?:\.\d+)?$/;
+
+/** The types that anchors of one owner name. */
+interface AnchoredTypes {
+  /** Without repeats. */
+  readonly ids: number[];
+  /** By the call's number, where records carry it. */
+  readonly tags: Map<number, number>;
+}
 
 /**
  * `__rx_record` in the function that writes records: a program's own, the one that its macro or the rewriter made of it,
  * or a helper.
  */
-const RECORD_VARIABLE = /^(?:____|__rx_)?(\w+)\.__rx_record(?:\.\d+)?$/;
+const RECORD_VARIABLE = /^(?:____|__rx_)?(?<owner>\w+)\.__rx_record(?:\.\d+)?$/;
 
 /** Sections of functions that only their names give a kind, as BCC has them. */
 const NAMED_FUNCTION = ".bpf.fn.";
@@ -70,10 +82,10 @@ export function readObject(bytes: Uint8Array, options: ReadOptions = {}): Object
 interface ObjectTypes {
   readonly btf: Btf | null;
   readonly ext: BtfExt;
-  /** Type ids by the table that events of these types are submitted to. */
-  readonly eventTypes: ReadonlyMap<string, readonly number[]>;
-  /** Type ids by the function that writes records of these types. */
-  readonly recordTypes: ReadonlyMap<string, readonly number[]>;
+  /** By the table that events of these types are submitted to. */
+  readonly eventTypes: ReadonlyMap<string, AnchoredTypes>;
+  /** By the function that writes records of these types. */
+  readonly recordTypes: ReadonlyMap<string, AnchoredTypes>;
 }
 
 function readTypes(elf: Elf): ObjectTypes {
@@ -93,21 +105,22 @@ function readTypes(elf: Elf): ObjectTypes {
 }
 
 /** The types that variables of the section `.bcc.types` point at, by what their names tell, in order of their places. */
-function readAnchors(btf: Btf, names: RegExp): ReadonlyMap<string, readonly number[]> {
-  const types = new Map<string, number[]>();
+function readAnchors(btf: Btf, names: RegExp): ReadonlyMap<string, AnchoredTypes> {
+  const types = new Map<string, AnchoredTypes>();
   const section = btf.type(btf.find(EVENT_TYPES, "datasec"));
   if (section.kind !== "datasec") return types;
   for (const { type } of [...section.variables].sort((a, b) => a.offset - b.offset)) {
     const variable = btf.type(type);
     if (variable.kind !== "var")
       throw malformed(`section "${EVENT_TYPES}" lists something that is no variable`);
-    const owner = names.exec(variable.name)?.[1];
+    const { owner, tagged, call } = names.exec(variable.name)?.groups ?? {};
     const pointer = btf.type(btf.resolve(variable.type));
     if (owner === undefined || pointer.kind !== "ptr") continue;
-    const ids = types.get(owner) ?? [];
+    const { ids, tags } = types.get(owner) ?? { ids: [], tags: new Map<number, number>() };
     const id = unqualified(btf, pointer.type);
     if (!ids.some((known) => btf.resolve(known) === btf.resolve(id))) ids.push(id);
-    types.set(owner, ids);
+    if (tagged !== undefined) tags.set(Number(call), id);
+    types.set(owner, { ids, tags });
   }
   return types;
 }
@@ -155,7 +168,8 @@ function readProgram(fn: ObjectFunction, linker: Linker, shared: Shared): Progra
     target: role?.target ?? null,
     insns,
     mapReferences,
-    recordTypes: shared.recordTypes.get(fn.name) ?? [...shared.recordTypes.values()].flat(),
+    recordTypes:
+      shared.recordTypes.get(fn.name)?.ids ?? [...shared.recordTypes.values()].flatMap(({ ids }) => ids),
     license: shared.license,
     kernelVersion: shared.kernelVersion,
     btf: shared.btf,

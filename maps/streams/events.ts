@@ -1,5 +1,5 @@
 import type { Observable, Subscriber } from "rxjs";
-import type { RecordDecoder } from "../tables/event-decoder.ts";
+import { type RecordDecoder, skipped } from "../tables/event-decoder.ts";
 import type { EventFeed, RecordListener } from "../tables/event-feed.ts";
 import type { Loss, Losses } from "../tables/losses.ts";
 import type { EventStreamOptions } from "../tables/stream-factory.ts";
@@ -30,7 +30,7 @@ export function eventStream<T>(
           subscriber.error(error);
           return;
         }
-        subscriber.next(event);
+        if (event !== skipped) subscriber.next(event);
       },
     });
   });
@@ -55,7 +55,8 @@ export function eventBatches<T>(
       record(view, at, length) {
         if (subscriber.closed) return;
         try {
-          batch.push(decode(view, at, length));
+          const event = decode(view, at, length);
+          if (event !== skipped) batch.push(event);
         } catch (error) {
           hand();
           subscriber.error(error);

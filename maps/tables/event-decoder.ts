@@ -1,41 +1,84 @@
-import { LayoutError } from "../../framework/core/errors.ts";
+import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
+import { LayoutError, UsageError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
+import { perfLength } from "../../framework/object/event-lengths.ts";
 import type { MapSpec } from "../../framework/object/object-spec.ts";
 import { codecOf } from "../codecs/from-btf.ts";
 
 /** Makes an event of `length` bytes at an offset. Copies: the bytes may change afterwards. */
 export type RecordDecoder<T> = (view: DataView, at: number, length: number) => T;
 
+/** What a decoder gives for a record of a type that was not asked for. */
+export const skipped: unique symbol = Symbol("skipped");
+
+/** How the records of a table are told apart and decoded. */
+export interface EventDecoding {
+  /** Decodes a record as it comes. */
+  readonly decode: RecordDecoder<unknown>;
+  /** Bytes before each event that say which type it is, and that nobody sees: 8, or 0 where lengths tell. */
+  readonly hidden: number;
+  /** Decodes the event of a record, without the hidden bytes, where that is not what `decode` does. */
+  readonly variant?: (view: DataView, at: number, length: number) => RecordDecoder<unknown>;
+  /**
+   * Decodes records of one type, named as in C with or without "struct", and gives `skipped` for others.
+   * @throws UsageError for a type that no program submits
+   */
+  only(type: string): RecordDecoder<unknown>;
+}
+
 /**
  * The decoder of a table's records: by the given codec, else by the type its programs submit. Records of a table without
  * a known type come as copied bytes.
  *
- * Where programs submit several types, a record's length tells them apart; what no or several types fit is read as the
- * last one, as BCC does.
+ * Where programs submit several types, hidden bytes or a record's length tell them apart; what no or several types fit
+ * is read as the last one, as BCC does.
  */
-export function eventDecoder(spec: MapSpec, given: Codec<unknown> | undefined): RecordDecoder<unknown> {
-  const { btf } = spec;
-  const codecs =
-    given !== undefined ? [given] : btf === null ? [] : spec.eventTypes.map((id) => codecOf(btf, id));
-  const last = codecs.at(-1);
-  if (last === undefined)
-    return (view, at, length) => new Uint8Array(view.buffer, view.byteOffset + at, length).slice();
-  if (codecs.length === 1) return checked(spec.name, last);
-  const decoders = codecs.map((codec) => checked(spec.name, codec));
-  return (view, at, length) => {
+export function eventDecoding(spec: MapSpec, given: Codec<unknown> | undefined): EventDecoding {
+  const { btf, name, eventTags } = spec;
+  const types = given !== undefined || btf === null ? [] : spec.eventTypes;
+  const codecs = given !== undefined ? [given] : types.map((id) => codecOf(btf!, id));
+  const decoders = codecs.map((codec) => checked(name, codec));
+  const last = decoders.length - 1;
+  const hidden = given === undefined && eventTags !== undefined ? TAG_BYTES : 0;
+  const byTag = new Map([...(eventTags ?? [])].map(([tag, id]) => [tag, indexOfType(spec, id)]));
+
+  const typeOf = (view: DataView, at: number, length: number): number => {
+    if (hidden > 0) return byTag.get(view.getUint32(at, true)) ?? last;
     const fits = codecs.filter((codec) => codec.size === length || perfLength(codec.size) === length);
-    const chosen = fits.length === 1 ? codecs.indexOf(fits[0]!) : codecs.length - 1;
-    return decoders[chosen]!(view, at, length);
+    return fits.length === 1 ? codecs.indexOf(fits[0]!) : last;
   };
+  const decode: RecordDecoder<unknown> =
+    codecs.length === 0
+      ? copied
+      : codecs.length === 1
+        ? decoders[0]!
+        : (view, at, length) => decoders[typeOf(view, at, length)]!(view, at + hidden, length - hidden);
+  const only = (type: string): RecordDecoder<unknown> => {
+    const names = types.map((id) => btf!.describe(id));
+    const wanted = names.findIndex(
+      (known) => known === type || known.replace(/^(?:struct|union) /, "") === type,
+    );
+    if (wanted < 0) {
+      const hint = didYouMean(nearestNames(type, names)) ?? `types are ${names.join(", ") || "not known"}`;
+      throw new UsageError(`no program submits events of type "${type}" to "${name}"`, { hint });
+    }
+    if (codecs.length === 1) return decode;
+    return (view, at, length) =>
+      typeOf(view, at, length) === wanted ? decoders[wanted]!(view, at + hidden, length - hidden) : skipped;
+  };
+  if (hidden === 0) return { decode, hidden, only };
+  return { decode, hidden, only, variant: (view, at, length) => decoders[typeOf(view, at, length)]! };
 }
 
-/**
- * The length a perf buffer gives a record: it pads the record with its own length field of 4 bytes to a multiple of 8
- * (perf_prepare_sample in kernel/events/core.c).
- */
-function perfLength(size: number): number {
-  return Math.ceil((size + 4) / 8) * 8 - 4;
+/** A call's number is a 64-bit word. */
+const TAG_BYTES = 8;
+
+function indexOfType({ btf, eventTypes }: MapSpec, id: number): number {
+  return eventTypes.findIndex((known) => btf!.resolve(known) === btf!.resolve(id));
 }
+
+const copied: RecordDecoder<Uint8Array> = (view, at, length) =>
+  new Uint8Array(view.buffer, view.byteOffset + at, length).slice();
 
 function checked(table: string, codec: Codec<unknown>): RecordDecoder<unknown> {
   const { size } = codec;

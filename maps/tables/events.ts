@@ -3,7 +3,7 @@ import { UsageError } from "../../framework/core/errors.ts";
 import { viewOf } from "../../framework/core/layout.ts";
 import type { EventOptions, EventSource } from "../../framework/runtime/types.ts";
 import type { BufferGroup } from "./buffers.ts";
-import type { RecordDecoder } from "./event-decoder.ts";
+import type { EventDecoding, RecordDecoder } from "./event-decoder.ts";
 import { EventFeed } from "./event-feed.ts";
 import { type Loss, Losses } from "./losses.ts";
 import { Slab } from "./slab.ts";
@@ -11,8 +11,8 @@ import type { EventStreamOptions } from "./stream-factory.ts";
 import { Table, type TableParts } from "./table.ts";
 
 /** What a table of events is made of. */
-export interface EventParts<T> extends TableParts {
-  readonly decode: RecordDecoder<T>;
+export interface EventParts extends TableParts {
+  readonly decoding: EventDecoding;
   readonly openEvents: (options: EventOptions) => EventSource;
   /** The groups that BCC's poll methods work on. */
   readonly buffers: EventBuffers;
@@ -47,14 +47,19 @@ export interface PerfBufferOptions {
  * goes with its subscribers, a callback's stays until the BPF object is closed.
  */
 export class EventTable<T> extends Table {
+  readonly #decoding: EventDecoding;
   readonly #decode: RecordDecoder<T>;
+  /** How to decode bytes that were handed to a callback, where they do not show it: the hidden bytes are gone. */
+  readonly #variants = new WeakMap<Uint8Array, RecordDecoder<unknown>>();
   readonly #losses = new Losses();
   readonly #feed: EventFeed;
   readonly #buffers: EventBuffers;
 
-  constructor(parts: EventParts<T>) {
+  constructor(parts: EventParts) {
     super(parts);
-    this.#decode = parts.decode;
+    this.#decoding = parts.decoding;
+    // The caller says which type the events are of.
+    this.#decode = parts.decoding.decode as RecordDecoder<T>;
     this.#buffers = parts.buffers;
     this.#feed = new EventFeed(this.name, {
       open: (options) => {
@@ -69,37 +74,43 @@ export class EventTable<T> extends Table {
   }
 
   /**
-   * Decodes a record's bytes.
+   * Decodes a record's bytes: those that a callback was given, not a copy of them, where several types share the buffer.
    * @throws LayoutError when they are too few for the type
    */
   event(data: Uint8Array): T {
-    return this.#decode(viewOf(data), 0, data.length);
+    const { hidden, variant } = this.#decoding;
+    if (hidden === 0 || variant === undefined) return this.#decode(viewOf(data), 0, data.length);
+    const decode = this.#variants.get(data);
+    if (decode !== undefined) return decode(viewOf(data), 0, data.length) as T;
+    throw new UsageError(
+      `event on "${this.name}": only the bytes that a callback was given tell their type`,
+      {
+        hint: "several types share the buffer: pass on the same Uint8Array, or decode in the callback",
+      },
+    );
   }
 
   /**
-   * Events as they come, decoded. Reading starts with the first subscriber and stops with the last; a record that does
+   * Events as they come, decoded; with `type`, only those of one C type. Reading starts with the first subscriber and stops with the last; a record that does
    * not fit its type ends the stream with a LayoutError. Each subscriber gets objects of its own.
    */
   events<E = T>(options: EventStreamOptions = {}): Observable<E> {
-    return this.streams.events(
-      this.#feed,
-      this.#decode as RecordDecoder<unknown> as RecordDecoder<E>,
-      checked(options),
-    );
+    return this.streams.events(this.#feed, this.#decoderFor<E>(options), checked(options));
   }
 
   /** The same events, one array for each time the buffer was read: for work that is cheaper in bulk. */
   eventBatches<E = T>(options: EventStreamOptions = {}): Observable<readonly E[]> {
-    return this.streams.batches(
-      this.#feed,
-      this.#decode as RecordDecoder<unknown> as RecordDecoder<E>,
-      checked(options),
-    );
+    return this.streams.batches(this.#feed, this.#decoderFor<E>(options), checked(options));
   }
 
   /** How many events came, one number each time the buffer was read: for rates, at a fraction of decoding's cost. */
   eventCounts(options: EventStreamOptions = {}): Observable<number> {
     return this.streams.counts(this.#feed, checked(options));
+  }
+
+  #decoderFor<E>({ type }: EventStreamOptions): RecordDecoder<E> {
+    const decode = type === undefined ? this.#decoding.decode : this.#decoding.only(type);
+    return decode as RecordDecoder<E>;
   }
 
   /** Losses from now on. Listening does not open the buffer, but somebody who listens stops the printing to stderr. */
@@ -141,7 +152,7 @@ export class EventTable<T> extends Table {
     deliver: (data: Uint8Array, cpu: number | null) => void,
   ): void {
     this.assertOpen();
-    const buffer = new PulledReader(this.#feed, deliver);
+    const buffer = new PulledReader(this.#feed, deliver, this.#decoding, this.#variants);
     buffer.start(sizes);
     group.add(buffer);
   }
@@ -156,23 +167,34 @@ export class EventTable<T> extends Table {
 class PulledReader {
   readonly #feed: EventFeed;
   readonly #deliver: (data: Uint8Array, cpu: number | null) => void;
+  readonly #decoding: EventDecoding;
+  readonly #variants: WeakMap<Uint8Array, RecordDecoder<unknown>>;
   readonly #copies = new Slab();
   #isConsuming = false;
   #failures: unknown[] = [];
 
-  constructor(feed: EventFeed, deliver: (data: Uint8Array, cpu: number | null) => void) {
+  constructor(
+    feed: EventFeed,
+    deliver: (data: Uint8Array, cpu: number | null) => void,
+    decoding: EventDecoding,
+    variants: WeakMap<Uint8Array, RecordDecoder<unknown>>,
+  ) {
     this.#feed = feed;
     this.#deliver = deliver;
+    this.#decoding = decoding;
+    this.#variants = variants;
   }
 
   start(sizes: EventStreamOptions): void {
     const keep = (error: unknown): void => {
       this.#failures.push(error);
     };
+    const { hidden, variant } = this.#decoding;
     this.#feed.listen(
       {
         record: (view, at, length, cpu) => {
-          const data = this.#copies.copy(view, at, length);
+          const data = this.#copies.copy(view, at + hidden, length - hidden);
+          if (variant !== undefined) this.#variants.set(data, variant(view, at, length));
           if (this.#isConsuming) return this.#deliver(data, cpu);
           try {
             this.#deliver(data, cpu);

@@ -5,7 +5,7 @@ import { codecOf } from "../codecs/from-btf.ts";
 import { perCpu, reduced } from "../codecs/per-cpu.ts";
 import { namedCodec, plainCodec } from "../codecs/plain.ts";
 import { type MapKindName, mapKinds, type TableClass } from "../kinds.ts";
-import { eventDecoder } from "./event-decoder.ts";
+import { eventDecoding } from "./event-decoder.ts";
 import { type EventParts, EventTable } from "./events.ts";
 import { FilterTable } from "./filter.ts";
 import { IndexedTable, indexCodec } from "./indexed.ts";
@@ -24,7 +24,7 @@ export type TypeChoice = string | Codec<unknown>;
 /** What a table needs from its surroundings, besides the map. */
 export interface TableContext
   extends Omit<TableParts, "raw">,
-    Pick<EventParts<unknown>, "openEvents" | "buffers" | "drops"> {
+    Pick<EventParts, "openEvents" | "buffers" | "drops"> {
   /** Possible CPUs of the runtime. */
   readonly cpuCount: number;
   /** Opens a process by its id, for the keys of task storage; null when there is none. */
@@ -74,7 +74,7 @@ const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContex
     new StackTable({ raw, ...context, value: valueCodec(raw, context) as Codec<StackValue> }),
   programs: (raw, context) => new ProgramTable({ raw, ...context }),
   events: (raw, context) =>
-    new EventTable({ raw, ...context, decode: eventDecoder(raw.spec, chosen(context.eventType)) }),
+    new EventTable({ raw, ...context, decoding: eventDecoding(raw.spec, chosen(context.eventType)) }),
 };
 
 /** References under keys of any value; the others have an index. */

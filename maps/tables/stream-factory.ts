@@ -29,6 +29,8 @@ export interface StreamFactory {
 
 /** How a stream of events reads its buffer. The sizes count when the stream is the one that opens it. */
 export interface EventStreamOptions {
+  /** Only events of this C type, as in "struct exec_t", where programs submit several. */
+  readonly type?: string | undefined;
   /** Perf buffer: pages per CPU, a power of two; 8 by default. */
   readonly pages?: number | undefined;
   /** Perf buffer: wake this process after so many records; 1 by default. */

@@ -10,6 +10,7 @@ import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
 export function callMethods({ facts, tables }: PassInput): PassResult {
   const edits: Edit[] = [];
   const diagnostics: PassDiagnostic[] = [];
+  let events = 0;
   for (const call of facts.methodCalls) {
     const table = tables.get(call.receiver);
     if (facts.isLocal(call.receiver, call.receiverRange.start)) continue;
@@ -23,7 +24,9 @@ export function callMethods({ facts, tables }: PassInput): PassResult {
       diagnostics.push(finding);
       continue;
     }
-    edits.push(...lowerCall(facts, call, methods[call.method as MethodName]));
+    const method: Method = methods[call.method as MethodName];
+    if (method.event !== undefined) events++;
+    edits.push(...lowerCall(facts, call, method, events));
   }
   for (const { method, methodRange } of facts.pointerCalls) {
     // A pointer to a function of the source's own may be one that the compiler knows.
@@ -86,12 +89,24 @@ function checkCall(call: MethodCall, table: TableFact): PassDiagnostic | undefin
   return undefined;
 }
 
-function lowerCall(facts: Facts, call: MethodCall, method: Method): readonly Edit[] {
+/** The macro that tells the compiler that records of a table carry the number of the call that submitted them. */
+export function tagsMacroOf(table: string): string {
+  return `__RX_TAGS_${table}`;
+}
+
+/** @param event the call's number among those that submit events, from 1 */
+function lowerCall(facts: Facts, call: MethodCall, method: Method, event: number): readonly Edit[] {
   const table = call.receiver;
   const leading: (string | Range)[] = [`${method.macro}(&${table}, `];
+  if (method.tagged === true) leading.push(`${tagsMacroOf(table)}, `);
+  if (method.event !== undefined) leading.push(`${event}, `);
   if (method.countsDrops === true) leading.push(`${dropCounterOf(table)}, `);
   if (method.event !== undefined) {
-    leading.push(`__bcc_event_${table}, (`, eventType(facts, call, call.arguments[method.event]!), "), ");
+    leading.push(
+      `__bcc_event_${event}_${table}, (`,
+      eventType(facts, call, call.arguments[method.event]!),
+      "), ",
+    );
   }
   return [
     { kind: "replace", start: call.start, end: call.open.end, text: leading },

@@ -216,16 +216,41 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
   static typeof(__builtin_choose_expr(__rx_is_pointer(x), (typeof(&*(x)))0, (typeof(x) *)0)) anchor                \
       __attribute__((section(".bcc.types"), used))
 
-#define bcc_perf_submit(map, anchor, type, ctx, data, size)                                                        \
+/*
+ * Where events of several types share a buffer and their lengths do not tell them apart, the compiler is told so by a
+ * macro of the buffer's own, `tags`. Then a record has eight bytes before the event, which the host takes off again:
+ * the number of the call that submitted it. Otherwise records are the event's bytes and nothing else.
+ */
+#define __rx_second(a, b, ...) b
+#define __rx_on_1 0,
+#define __rx_if(tags) __rx_if_(tags)
+#define __rx_if_(value) __rx_if__(__rx_on_##value)
+#define __rx_if__(mark) __rx_second(mark 1, 0, 0)
+#define __rx_join(a, b) __rx_join_(a, b)
+#define __rx_join_(a, b) a##b
+#define __rx_way(what, tags) __rx_join(what, __rx_if(tags))
+
+#define __rx_perf_0(map, tag, anchor, type, flags, ctx, data, size)                                                \
   ({                                                                                                               \
-    __rx_anchor(anchor, type);                                                                                   \
-    __rx_perf_event_output((void *)(ctx), map, __RX_CURRENT_CPU, (void *)(data), size);                            \
+    __rx_anchor(anchor, type);                                                                                     \
+    __rx_perf_event_output((void *)(ctx), map, flags, (void *)(data), size);                                       \
   })
-#define bcc_perf_submit_skb(map, anchor, type, skb, length, data, size)                                            \
+#define __rx_perf_1(map, tag, anchor, type, flags, ctx, data, size)                                                \
   ({                                                                                                               \
-    __rx_anchor(anchor, type);                                                                                   \
-    __rx_perf_event_output((void *)(skb), map, ((__u64)(length) << 32) | __RX_CURRENT_CPU, (void *)(data), size);  \
+    __rx_anchor(__tagged_##anchor, type);                                                                          \
+    struct {                                                                                                       \
+      __u64 call;                                                                                                  \
+      char bytes[size];                                                                                            \
+    } __rx_t;                                                                                                      \
+    __rx_t.call = tag;                                                                                             \
+    __builtin_memcpy(__rx_t.bytes, data, size);                                                                    \
+    __rx_perf_event_output((void *)(ctx), map, flags, &__rx_t, sizeof(__u64) + (size));                            \
   })
+#define bcc_perf_submit(map, tags, tag, anchor, type, ctx, data, size)                                             \
+  __rx_way(__rx_perf_, tags)(map, tag, anchor, type, __RX_CURRENT_CPU, ctx, data, size)
+#define bcc_perf_submit_skb(map, tags, tag, anchor, type, skb, length, data, size)                                 \
+  __rx_way(__rx_perf_, tags)                                                                                       \
+  (map, tag, anchor, type, ((__u64)(length) << 32) | __RX_CURRENT_CPU, skb, data, size)
 
 /*
  * The kernel counts no failed reservation, so a variable beside the buffer does: one slot per CPU number, modulo the
@@ -244,26 +269,65 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
 #define __rx_count_drop(lost)                                                                                      \
   ((void)__sync_fetch_and_add(&lost[__rx_get_smp_processor_id() & (__RX_DROP_SLOTS - 1)], 1))
 #endif
-#define bcc_ringbuf_output(map, lost, anchor, type, data, size, flags)                                             \
+#define __rx_ring_output_0(map, tag, lost, anchor, type, data, size, flags)                                        \
   ({                                                                                                               \
-    __rx_anchor(anchor, type);                                                                                   \
+    __rx_anchor(anchor, type);                                                                                     \
     long __rx_e = __rx_ringbuf_output(map, (void *)(data), size, flags);                                           \
     if (__rx_e)                                                                                                    \
       __rx_count_drop(lost);                                                                                       \
     __rx_e;                                                                                                        \
   })
-#define bcc_ringbuf_reserve(map, lost, size)                                                                       \
+#define __rx_ring_output_1(map, tag, lost, anchor, type, data, size, flags)                                        \
+  ({                                                                                                               \
+    __rx_anchor(__tagged_##anchor, type);                                                                          \
+    _Static_assert(__builtin_constant_p(size), "events of several types have constant sizes");                     \
+    long __rx_e = -11; /* EAGAIN */                                                                                \
+    __u64 *__rx_r = __rx_ringbuf_reserve(map, sizeof(__u64) + (size), 0);                                          \
+    if (__rx_r) {                                                                                                  \
+      *__rx_r = tag;                                                                                               \
+      __rx_copy(__rx_r + 1, data, size);                                                                           \
+      __rx_ringbuf_submit(__rx_r, flags);                                                                          \
+      __rx_e = 0;                                                                                                  \
+    } else                                                                                                         \
+      __rx_count_drop(lost);                                                                                       \
+    __rx_e;                                                                                                        \
+  })
+#define bcc_ringbuf_output(map, tags, tag, lost, anchor, type, data, size, flags)                                  \
+  __rx_way(__rx_ring_output_, tags)(map, tag, lost, anchor, type, data, size, flags)
+#define __rx_ring_reserve_0(map, lost, size)                                                                       \
   ({                                                                                                               \
     void *__rx_r = __rx_ringbuf_reserve(map, size, 0);                                                             \
     if (!__rx_r)                                                                                                   \
       __rx_count_drop(lost);                                                                                       \
     __rx_r;                                                                                                        \
   })
-#define bcc_ringbuf_submit(map, anchor, type, data, flags)                                                         \
+#define __rx_ring_reserve_1(map, lost, size)                                                                       \
   ({                                                                                                               \
-    __rx_anchor(anchor, type);                                                                                   \
+    __u64 *__rx_r = __rx_ringbuf_reserve(map, sizeof(__u64) + (size), 0);                                          \
+    if (__rx_r)                                                                                                    \
+      __rx_r++;                                                                                                    \
+    else                                                                                                           \
+      __rx_count_drop(lost);                                                                                       \
+    (void *)__rx_r;                                                                                                \
+  })
+#define bcc_ringbuf_reserve(map, tags, lost, size) __rx_way(__rx_ring_reserve_, tags)(map, lost, size)
+#define __rx_ring_submit_0(tag, anchor, type, data, flags)                                                         \
+  ({                                                                                                               \
+    __rx_anchor(anchor, type);                                                                                     \
     __rx_ringbuf_submit((void *)(data), flags);                                                                    \
   })
+#define __rx_ring_submit_1(tag, anchor, type, data, flags)                                                         \
+  ({                                                                                                               \
+    __rx_anchor(__tagged_##anchor, type);                                                                          \
+    __u64 *__rx_r = (__u64 *)(data) - 1;                                                                           \
+    *__rx_r = tag;                                                                                                 \
+    __rx_ringbuf_submit(__rx_r, flags);                                                                            \
+  })
+#define bcc_ringbuf_submit(map, tags, tag, anchor, type, data, flags)                                              \
+  __rx_way(__rx_ring_submit_, tags)(tag, anchor, type, data, flags)
+#define __rx_ring_discard_0(data, flags) __rx_ringbuf_discard((void *)(data), flags)
+#define __rx_ring_discard_1(data, flags) __rx_ringbuf_discard((__u64 *)(data) - 1, flags)
+#define bcc_ringbuf_discard(map, tags, data, flags) __rx_way(__rx_ring_discard_, tags)(data, flags)
 #define bcc_ringbuf_reserve_dynptr(map, lost, size, flags, dynptr)                                                 \
   ({                                                                                                               \
     long __rx_e = __rx_ringbuf_reserve_dynptr(map, size, flags, dynptr);                                           \
@@ -273,7 +337,6 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
   })
 #define bcc_ringbuf_submit_dynptr(map, dynptr, flags) __rx_ringbuf_submit_dynptr(dynptr, flags)
 #define bcc_ringbuf_discard_dynptr(map, dynptr, flags) __rx_ringbuf_discard_dynptr(dynptr, flags)
-#define bcc_ringbuf_discard(map, data, flags) __rx_ringbuf_discard((void *)(data), flags)
 #define bcc_ringbuf_query(map, flags) __rx_ringbuf_query(map, flags)
 
 /* ---- loads from kernel and user memory ---- */

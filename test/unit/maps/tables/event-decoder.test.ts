@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import { UsageError } from "../../../../framework/core/errors.ts";
 import { viewOf } from "../../../../framework/core/layout.ts";
 import { Elf } from "../../../../framework/object/elf.ts";
 import { placedBtf } from "../../../../framework/object/loadable-btf.ts";
 import { codecOf } from "../../../../maps/codecs/from-btf.ts";
-import { eventDecoder } from "../../../../maps/tables/event-decoder.ts";
+import { eventDecoding, skipped } from "../../../../maps/tables/event-decoder.ts";
 import { specOf } from "../memory-map.ts";
 
 const object = new Elf(readFileSync(new URL("../fixtures/types.o", import.meta.url)));
@@ -19,7 +20,7 @@ function encoded(type: number, value: unknown, length: number): Uint8Array {
 }
 
 function decode(eventTypes: readonly number[], bytes: Uint8Array): unknown {
-  return eventDecoder(specOf({ btf, eventTypes }), undefined)(viewOf(bytes), 0, bytes.length);
+  return eventDecoding(specOf({ btf, eventTypes }), undefined).decode(viewOf(bytes), 0, bytes.length);
 }
 
 const anEvent = { pid: 1, ts: 2n, comm: "sh" };
@@ -42,4 +43,29 @@ test("where programs submit several types, the length tells which it is, padded 
 
 test("a length that fits no type is decoded by the last one", () => {
   expect(decode([event, inner], encoded(inner, anInner, 20))).toEqual(anInner);
+});
+
+test("hidden bytes before the event tell its type, whatever its length", () => {
+  const eventTags = new Map([
+    [1, event],
+    [2, inner],
+    [3, event],
+  ]);
+  const { decode, hidden, only, variant } = eventDecoding(
+    specOf({ btf, eventTypes: [event, inner], eventTags }),
+    undefined,
+  );
+  const record = (tag: number, bytes: Uint8Array): DataView => {
+    const all = new Uint8Array(8 + bytes.length);
+    all.set([tag]);
+    all.set(bytes, 8);
+    return viewOf(all);
+  };
+  const first = record(3, encoded(event, anEvent, 36));
+  const second = record(2, encoded(inner, anInner, 36));
+  expect(hidden).toBe(8);
+  expect([decode(first, 0, 44), decode(second, 0, 44)]).toEqual([anEvent, anInner]);
+  expect([only("struct inner")(first, 0, 44), only("inner")(second, 0, 44)]).toEqual([skipped, anInner]);
+  expect(variant?.(second, 0, 44)(second, 8, 36)).toEqual(anInner);
+  expect(() => only("struct iner")).toThrow(UsageError);
 });
