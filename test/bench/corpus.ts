@@ -3,7 +3,7 @@ import { openHost } from "../../framework/runtimes.ts";
 import { BccLoader } from "../corpus/bcc-loader.ts";
 import { instructionCounts, passesInBcc, quantile, type Result } from "../corpus/compare.ts";
 import { checkProgram } from "../corpus/ours.ts";
-import { gatherPrograms, type Program } from "../corpus/programs.ts";
+import { firstOfEach, gatherPrograms } from "../corpus/programs.ts";
 import { findTools } from "../corpus/tools.ts";
 import type { Context } from "./context.ts";
 import type { Figures, Row } from "./report.ts";
@@ -70,16 +70,6 @@ async function measure(loader: BccLoader | undefined): Promise<readonly Result[]
   }
   if (results.length === 0) throw new UnsupportedError("none of BCC's tools has a program that loads here");
   return results;
-}
-
-/** A tool's other runs differ in few lines. */
-function firstOfEach(programs: readonly Program[]): readonly Program[] {
-  const tools = new Map<string, Program>();
-  for (const program of programs) {
-    const [tool = ""] = program.name.split(" ");
-    if (!tools.has(tool)) tools.set(tool, program);
-  }
-  return [...tools.values()];
 }
 
 async function withoutCache<T>(run: () => Promise<T>): Promise<T> {

@@ -21,6 +21,13 @@ export const knownFailures: readonly KnownFailure[] = [
     cause:
       "the tool compiles it to see whether a member exists and never loads it; loaded as a probe, it reads that member's place in the registers, where newer kernels have nothing",
   },
+  {
+    program: /^nfsslower/,
+    failure: /struct nfs_commit_data/,
+    kernel: /./,
+    cause:
+      "it reads members of structs that only a kernel with NFS built in has in its types; BCC takes them from the headers of a kernel, be it another one",
+  },
 ];
 
 /** The row for a failure on a kernel, if there is one. */

@@ -104,3 +104,13 @@ function hasMember(types: Btf, struct: string, member: string): boolean {
   const type = types.type(types.find(struct, "struct"));
   return type.kind === "struct" && type.members.some(({ name }) => name === member);
 }
+
+/** One program of each tool: its other runs differ in few lines. */
+export function firstOfEach(programs: readonly Program[]): readonly Program[] {
+  const tools = new Map<string, Program>();
+  for (const program of programs) {
+    const [tool = ""] = program.name.split(" ");
+    if (!tools.has(tool)) tools.set(tool, program);
+  }
+  return [...tools.values()];
+}

@@ -4,8 +4,9 @@
 // npm run test:corpus -- --filter opensnoop  only those whose name has the text
 // npm run test:corpus -- --no-bcc            without BCC, which takes most of the time
 // npm run test:corpus -- --fresh             asks BCC again, instead of taking what it answered before
+// npm run test:corpus -- --one-per-tool      without the other runs of each tool, for machines that are slow
 //
-// On another kernel: npm run test:guest -- --kernel 6.1 --command "npm run test:corpus"
+// On another kernel: npm run test:guest -- --kernel 6.1 --command "npm run test:corpus -- --one-per-tool"
 import { release } from "node:os";
 import { parseArgs } from "node:util";
 import { BpfError, UsageError } from "../../framework/core/errors.ts";
@@ -21,7 +22,7 @@ import {
   type Result,
 } from "./compare.ts";
 import { checkProgram } from "./ours.ts";
-import { type Corpus, gatherPrograms } from "./programs.ts";
+import { type Corpus, firstOfEach, gatherPrograms } from "./programs.ts";
 import { findTools } from "./tools.ts";
 
 process.exitCode = await main(process.argv.slice(2));
@@ -41,14 +42,18 @@ interface Options {
   readonly filter: string;
   readonly useBcc: boolean;
   readonly useCache: boolean;
+  readonly onePerTool: boolean;
 }
 
-async function run({ filter, useBcc, useCache }: Options): Promise<number> {
+/** A line of progress after so many programs. */
+const PROGRESS = 20;
+
+async function run({ filter, useBcc, useCache, onePerTool }: Options): Promise<number> {
   const { runtime, environment } = openHost("kernel");
   using _ = runtime;
   const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
   using loader = typeof bcc === "string" ? undefined : bcc;
-  const corpus = chosen(gatherPrograms(findTools(print), environment.types()), filter);
+  const corpus = chosen(gatherPrograms(findTools(print), environment.types()), { filter, onePerTool });
   print(
     `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
   );
@@ -56,6 +61,7 @@ async function run({ filter, useBcc, useCache }: Options): Promise<number> {
   for (const program of corpus.programs) {
     const report = checkProgram(program, environment, runtime);
     results.push({ program, report, bcc: await loader?.load(program) });
+    if (results.length % PROGRESS === 0) print(`${results.length} of ${corpus.programs.length} programs`);
   }
   const failures = results.flatMap((result) => failuresOf(result, release()));
   describe(results, failures, corpus);
@@ -92,9 +98,13 @@ function share(part: number, whole: number): string {
   return `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`;
 }
 
-function chosen({ programs, barren }: Corpus, filter: string): Corpus {
+function chosen(
+  { programs, barren }: Corpus,
+  { filter, onePerTool }: Pick<Options, "filter" | "onePerTool">,
+): Corpus {
   const has = ({ name }: { readonly name: string }) => name.includes(filter);
-  return { programs: programs.filter(has), barren: barren.filter(has) };
+  const some = onePerTool ? firstOfEach(programs) : programs;
+  return { programs: some.filter(has), barren: barren.filter(has) };
 }
 
 function options(args: readonly string[]): Options {
@@ -106,9 +116,11 @@ function options(args: readonly string[]): Options {
         filter: { type: "string", default: "" },
         bcc: { type: "boolean", default: true },
         fresh: { type: "boolean", default: false },
+        "one-per-tool": { type: "boolean", default: false },
       },
     });
-    return { filter: values.filter, useBcc: values.bcc, useCache: !values.fresh };
+    const { filter, bcc, fresh } = values;
+    return { filter, useBcc: bcc, useCache: !fresh, onePerTool: values["one-per-tool"] };
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
