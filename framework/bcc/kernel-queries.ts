@@ -12,8 +12,7 @@ export abstract class KernelQueries extends SymbolNames {
    * @throws UsageError for a bad regular expression
    */
   static get_kprobe_functions(event_re: string): ReadonlySet<string> {
-    const matches = matcher("get_kprobe_functions", `^(?:${event_re})$`);
-    return new Set(attachable.functions().filter(matches));
+    return new Set(attachable.functions(matcher("get_kprobe_functions", `^(?:${event_re})$`)));
   }
 
   /** How many probes this process may have open: BCC_PROBE_LIMIT in the environment, else 1000. */

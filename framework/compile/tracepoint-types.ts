@@ -29,7 +29,8 @@ export function parseFormat(text: string): readonly FormatField[] {
  * The C struct of a tracepoint's record. Offsets and sizes are the format file's own: members stand at stated offsets
  * in a packed struct, so no rule of C can move one.
  *
- * Names are BCC's: a field of variable place (`__data_loc`) is `int data_loc_<name>`.
+ * Names are BCC's: a field of variable place (`__data_loc`) is `int data_loc_<name>`. One that C keeps for itself gets an
+ * underscore behind it.
  */
 export function tracepointStruct(tag: string, format: string): string {
   const members: string[] = [];
@@ -43,12 +44,22 @@ export function tracepointStruct(tag: string, format: string): string {
   return `struct ${tag} { ${members.join(" ")} } __attribute__((packed, aligned(8)));`;
 }
 
+/** Words that a kernel in C could not call a field, and a field of a dynamic event can be called. */
+const KEYWORDS = new Set(
+  `auto break case char const continue default do double else enum extern float for goto if inline int long register
+  restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm typeof`.split(
+    /\s+/,
+  ),
+);
+
 function memberOf({ declaration, size, signed }: FormatField): string {
-  const located = /^__(?:data|rel)_loc\s+.*?(\w+)$/.exec(declaration);
-  if (located !== null) return `int data_loc_${located[1]}`;
+  const located = /^__(data|rel)_loc\s+.*?(\w+)$/.exec(declaration);
+  if (located !== null)
+    return `${located[1] === "rel" ? "enum __rx_relative" : "int"} data_loc_${located[2]}`;
   const match = /^(.*?)(\w+)\s*((?:\[[^\]]*\])*)$/.exec(declaration);
   const type = match?.[1]?.trim() ?? "";
-  const name = match?.[2] ?? "";
+  const own = match?.[2] ?? "";
+  const name = KEYWORDS.has(own) ? `${own}_` : own;
   const dimensions = match?.[3] ?? "";
   if (dimensions !== "") return arrayMember(type, name, size, signed);
   if (type.endsWith("*") && size === 8) return `${pointerType(type)}${name}`;

@@ -5,7 +5,7 @@ import { supports } from "./features.ts";
 
 /** What programs can be attached to in the running kernel, and what it can do: for questions without a runtime. */
 export const attachable = {
-  /** Functions that may be probed; modules' functions without their module. */
+  /** Functions that may be probed, of those whose names match; modules' functions without their module. */
   functions: probeableFunctions,
   /** Every tracepoint, as "category:event". */
   tracepoints: availableEvents,

@@ -7,26 +7,26 @@ import { kprobeTargets } from "./tracefs.ts";
 const NEVER = /^(?:_kbl_addr_|__perf|perf_|__SCT__)|\.cold(?:\.|$)/;
 
 /** Symbols between which functions lie that run at boot alone, or that handle interrupts. */
-const SECTIONS: readonly (readonly [first: string, behind: string])[] = [
+const SECTIONS: ReadonlyMap<string, string> = new Map([
   ["__init_begin", "__init_end"],
   ["__irqentry_text_start", "__irqentry_text_end"],
-];
+]);
 
 /**
- * Kernel functions that may be probed: those of kallsyms that are not on the kernel's blacklist, and that function
- * tracing lists where that list can be read. Reads some megabytes; sorted as the kernel has them, without repeats.
+ * Kernel functions that may be probed, of those whose names match: those of kallsyms that are not on the kernel's
+ * blacklist, and that function tracing lists where that list can be read. Sorted as the kernel has them, without repeats.
  */
-export function probeableFunctions(): readonly string[] {
-  const blacklist = kprobeBlacklist();
-  const traced = tracedFunctions();
+export function probeableFunctions(matches: (name: string) => boolean): readonly string[] {
   const names = new Set<string>();
   let section: string | undefined;
   for (const { name } of kernelFunctionSymbols()) {
-    section = SECTIONS.find(([first]) => first === name)?.[1] ?? (section === name ? undefined : section);
-    if (section !== undefined || NEVER.test(name) || blacklist.has(name)) continue;
-    if (traced === undefined || traced.has(name)) names.add(name);
+    section = SECTIONS.get(name) ?? (section === name ? undefined : section);
+    if (section === undefined && matches(name) && !NEVER.test(name)) names.add(name);
   }
-  return [...names];
+  if (names.size === 0) return [];
+  const blacklist = kprobeBlacklist();
+  const traced = tracedFunctions();
+  return [...names].filter((name) => !blacklist.has(name) && traced?.has(name) !== false);
 }
 
 /** Functions that tracing can be attached to; undefined where the kernel does not tell. */

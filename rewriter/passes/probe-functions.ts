@@ -47,7 +47,28 @@ export function probeFunctions({ facts, sectionOf }: PassInput): PassResult {
       edits.push(insert(fact.start, sectionAttribute(fact.name, sectionOf)));
     }
   }
-  return { edits: [...edits, ...renameUses(facts, bound)], diagnostics };
+  return { edits: [...edits, ...renameUses(facts, bound), ...nameRecords(facts)], diagnostics };
+}
+
+const LOCATED: Readonly<Record<string, string>> = {
+  TP_DATA_LOC_READ: "bcc_data_loc",
+  TP_DATA_LOC_READ_CONST: "bcc_data_loc_const",
+  TP_DATA_LOC_READ_STR: "bcc_data_loc_str",
+};
+
+/** BCC's readers of fields of variable place mean a record called `args`; elsewhere they are told its name. */
+function nameRecords({ text, calls, functions }: Facts): readonly Edit[] {
+  return calls.flatMap((call): readonly Edit[] => {
+    const reader = LOCATED[call.name];
+    const first = call.arguments[0];
+    if (reader === undefined || first === undefined) return [];
+    const around = functions.find(({ body }) => body.start <= call.start && call.start < body.end);
+    const record = around?.parameters.find(({ start, end }) =>
+      /\bstruct\s+tracepoint__/.test(text.slice(start, end)),
+    );
+    if (record === undefined || record.name === "args" || record.name === "") return [];
+    return [{ kind: "replace", ...call.nameRange, text: reader }, insert(first.start, `${record.name}, `)];
+  });
 }
 
 /** Declarations and calls of a function whose body got another name. */

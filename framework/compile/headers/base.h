@@ -53,6 +53,9 @@ struct bpf_map_def {
   unsigned int map_flags;
 };
 
+/* The type of a tracepoint's field whose place is told from the field's own end (__rel_loc). */
+enum __rx_relative { __RX_RELATIVE };
+
 #define BPF_MAX_STACK_DEPTH 127
 struct bpf_stacktrace {
   __u64 ip[BPF_MAX_STACK_DEPTH];

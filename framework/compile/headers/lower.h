@@ -645,12 +645,28 @@ static __u64 (*const __rx_attach_cookie)(void *) = (void *)174;
 
 /* ---- tracepoint data of variable place ---- */
 
-#define __rx_data_loc(field) ((const void *)args + (args->data_loc_##field & 0xffff))
-#define TP_DATA_LOC_READ_CONST(dst, field, length) __rx_probe_read_kernel((void *)(dst), length, __rx_data_loc(field))
-#define TP_DATA_LOC_READ(dst, field)                                                                               \
-  __rx_probe_read_kernel((void *)(dst), (__u32)args->data_loc_##field >> 16, __rx_data_loc(field))
-#define TP_DATA_LOC_READ_STR(dst, field, length)                                                                   \
-  __rx_probe_read_kernel_str((void *)(dst), length, __rx_data_loc(field))
+/* From the record's start, or from behind the field itself, as the field's type tells. */
+#define __rx_data_loc(record, field)                                                                               \
+  ((const void *)((__builtin_types_compatible_p(typeof((record)->data_loc_##field), enum __rx_relative)            \
+                       ? (const char *)(&(record)->data_loc_##field + 1)                                           \
+                       : (const char *)(record)) +                                                                 \
+                  ((record)->data_loc_##field & 0xffff)))
+#define bcc_data_loc_const(record, dst, field, length)                                                             \
+  __rx_probe_read_kernel((void *)(dst), length, __rx_data_loc(record, field))
+#define bcc_data_loc_str(record, dst, field, length)                                                               \
+  __rx_probe_read_kernel_str((void *)(dst), length, __rx_data_loc(record, field))
+/* As many bytes as there are, and no more than the destination has room for where the compiler knows that. */
+#define bcc_data_loc(record, dst, field)                                                                           \
+  ({                                                                                                               \
+    void *__rx_d = (void *)(dst);                                                                                  \
+    __u64 __rx_n = (__u32)(record)->data_loc_##field >> 16;                                                        \
+    if (__rx_n > __builtin_object_size(__rx_d, 0))                                                                 \
+      __rx_n = __builtin_object_size(__rx_d, 0);                                                                   \
+    __rx_probe_read_kernel(__rx_d, __rx_n, __rx_data_loc(record, field));                                          \
+  })
+#define TP_DATA_LOC_READ_CONST(dst, field, length) bcc_data_loc_const(args, dst, field, length)
+#define TP_DATA_LOC_READ(dst, field) bcc_data_loc(args, dst, field)
+#define TP_DATA_LOC_READ_STR(dst, field, length) bcc_data_loc_str(args, dst, field, length)
 
 /* ---- small builtins ---- */
 

@@ -61,6 +61,38 @@ describe("functions that attach by their names", () => {
     expect(b.get_table<number, { path: string }>("execs").get(pid)).toEqual({ path: "/bin/true" });
   });
 
+  test("a record of any name, and fields of variable place of any length up to the room there is", () => {
+    using b = open(`
+      struct exec { char path[16]; char whole[6]; char fixed[4]; };
+      BPF_HASH(execs, u32, struct exec);
+      static void note(struct tracepoint__sched__sched_process_exec *record, struct exec *exec) {
+        TP_DATA_LOC_READ_CONST(exec->fixed, filename, 4);
+        char whole[6] = {};
+        TP_DATA_LOC_READ(whole, filename);
+        __builtin_memcpy(exec->whole, whole, sizeof(whole));
+      }
+      int tracepoint__sched__sched_process_exec(struct tracepoint__sched__sched_process_exec *ctx) {
+        u32 pid = ctx->pid;
+        struct exec exec = {};
+        TP_DATA_LOC_READ_STR(&exec.path, filename, sizeof(exec.path));
+        note(ctx, &exec);
+        execs.update(&pid, &exec);
+        return 0;
+      }`);
+    const pid = runCommand("/bin/true");
+    const execs = b.get_table<number, unknown>("execs");
+    expect(execs.get(pid)).toEqual({ path: "/bin/true", whole: "/bin/t", fixed: "/bin" });
+  });
+
+  test("two functions take the record of one event", () => {
+    using b = open(`BPF_ARRAY(counts, u64, 2);
+      TRACEPOINT_PROBE(syscalls, sys_enter_rmdir) { if (${OWN}) counts.increment(0); return 0; }
+      int other(struct tracepoint__syscalls__sys_enter_rmdir *ctx) { if (${OWN} && ctx->pathname) counts.increment(1); return 0; }`);
+    b.attach_tracepoint({ tp: "syscalls:sys_enter_rmdir", fn_name: "other" });
+    rmdirInVain();
+    expect(b.get_table("counts").values()).toEqual([1n, 1n]);
+  });
+
   test("two TRACEPOINT_PROBEs in one source both run", () => {
     using b = open(`BPF_ARRAY(counts, u64, 2);
       TRACEPOINT_PROBE(syscalls, sys_enter_rmdir) { if (${OWN}) counts.increment(0); return 0; }
