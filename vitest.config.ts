@@ -19,7 +19,7 @@ export default defineConfig({
         resolve,
         test: {
           name: "kernel",
-          include: ["test/kernel/**/*.test.ts"],
+          include: ["test/kernel/**/*.test.ts", "test/conformance/**/*.test.ts"],
           testTimeout: 30_000,
           hookTimeout: 30_000,
           ...oneAtATime,

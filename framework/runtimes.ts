@@ -1,9 +1,11 @@
 import type { CompileEnvironment } from "./compile/environment.ts";
-import { PermissionError, UnsupportedError, UsageError } from "./core/errors.ts";
+import { PermissionError, UsageError } from "./core/errors.ts";
 import { notify } from "./core/notify.ts";
 import { attachable } from "./kernel/attachable.ts";
 import { kernelEnvironment, syscallPrefix } from "./kernel/environment.ts";
 import { KernelRuntime } from "./kernel/kernel-runtime.ts";
+import { realClock } from "./machine/clock.ts";
+import { MachineRuntime } from "./machine/machine-runtime.ts";
 import type { Runtime } from "./runtime/types.ts";
 
 export { attachable };
@@ -22,9 +24,10 @@ export interface Host {
 }
 
 /**
- * Opens the runtime a user asks for; `RXBPF_RUNTIME` overrides the choice. Says once on stderr which one "auto" took.
+ * Opens the runtime a user asks for; `RXBPF_RUNTIME` overrides the choice. Says once on stderr which one "auto" took,
+ * and why.
  *
- * @throws PermissionError when the kernel is out of reach, UnsupportedError for the machine, which this version lacks
+ * @throws PermissionError when the kernel is out of reach and the machine was not asked for: in it nothing happens by itself
  */
 export function openHost(choice: RuntimeChoice = "auto"): Host {
   const wanted = process.env["RXBPF_RUNTIME"] ?? choice;
@@ -33,20 +36,40 @@ export function openHost(choice: RuntimeChoice = "auto"): Host {
       hint: `runtimes are ${CHOICES.join(", ")}`,
     });
   }
-  if (wanted === "machine") {
-    throw new UnsupportedError("the in-process machine is not part of this version", {
-      hint: 'use { runtime: "kernel" } with the privileges it needs',
-    });
-  }
+  if (wanted === "machine") return machineHost();
   const access = KernelRuntime.probe();
   if (!access.ok) {
     throw new PermissionError(`the running kernel cannot be used: ${access.reason}`, {
-      hint: "run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node)",
+      hint: 'run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node); or use { runtime: "machine" }, where events are made by hand',
     });
   }
   if (wanted === "auto") notify("rxbpf: using the running kernel, which this process may program");
   return { runtime: new KernelRuntime(), environment: kernelEnvironment(), syscallPrefix: syscallPrefix() };
 }
+
+/** The machine in place of the running kernel: sources are compiled as for it, and events happen in this process. */
+function machineHost(): Host {
+  const environment = kernelEnvironment();
+  const { pid, ppid } = process;
+  const runtime = new MachineRuntime({
+    cpuCount: environment.onlineCpus,
+    clock: realClock(() => process.hrtime.bigint()),
+    task: {
+      pid,
+      tgid: pid,
+      comm: process.title.slice(0, MOST_COMM),
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      parent: ppid,
+    },
+    arch: environment.arch === "arm64" ? "arm64" : "x64",
+    types: environment.types,
+  });
+  return { runtime, environment, syscallPrefix: syscallPrefix() };
+}
+
+/** Characters of a task's name. */
+const MOST_COMM = 15;
 
 /** The kernel that sources are compiled for, without a runtime: compiling needs no privileges. */
 export function compileEnvironment(): CompileEnvironment {

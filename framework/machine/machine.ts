@@ -13,6 +13,7 @@ import { loadProgram } from "./load.ts";
 import { openStore } from "./maps/index.ts";
 import { classOf, MachineMap } from "./maps/machine-map.ts";
 import { ProgramStore, type Referable } from "./maps/references.ts";
+import type { Store } from "./maps/store.ts";
 import { AddressSpace, MAP_HIGH, NO_REGION, Region } from "./memory.ts";
 import type { Printed, Services } from "./services.ts";
 import { TaskMemory } from "./tasks.ts";
@@ -158,7 +159,7 @@ export class Machine implements Disposable {
     });
     const Kind = classOf(spec.kind);
     const fd = ++this.#lastFd;
-    const options = { fd, cpuCount: this.cpuCount, release: () => this.#forgetMap(fd) };
+    const options = { fd, cpuCount: this.cpuCount, release: () => this.#forgetMap(fd, store) };
     const map = new Kind(spec, store, options);
     this.#maps.set(fd, map);
     if (spec.initial !== null) map.update(new Uint8Array(spec.keySize), spec.initial, "any");
@@ -166,8 +167,9 @@ export class Machine implements Disposable {
     return map;
   }
 
-  #forgetMap(fd: number): void {
+  #forgetMap(fd: number, store: Store): void {
     this.#maps.delete(fd);
+    store.dispose();
   }
 
   /**

@@ -28,7 +28,6 @@ type Opener = (spec: MapSpec, host: StoreHost) => Store;
 const FIRST_ENTRIES = 16;
 /** Tasks that a storage may have values for. */
 const MOST_TASKS = 65536;
-const NO_PREALLOC = 1;
 const MOST_PREFIX_BYTES = 256;
 
 const array: Opener = (spec, host) => {
@@ -71,7 +70,6 @@ const openers: { readonly [K in MapKindName]: Opener } = {
       data >= 1 && data <= MOST_PREFIX_BYTES,
       "keys of a prefix tree are a 4-byte prefix length and 1 to 256 bytes of data",
     );
-    rule(spec, (spec.flags & NO_PREALLOC) !== 0, "a prefix tree needs the flag BPF_F_NO_PREALLOC");
     return new PrefixStore(spec, slabOf(spec, host, Math.min(spec.maxEntries, FIRST_ENTRIES)));
   },
   queue,

@@ -1,5 +1,5 @@
 import { type MapKindName, mapKinds, valueBytes } from "../../../maps/kinds.ts";
-import { ClosedError, type MapError, UsageError } from "../../core/errors.ts";
+import { ClosedError, MapError, UsageError } from "../../core/errors.ts";
 import type { MapSpec } from "../../object/object-spec.ts";
 import { type MapOperation, refusedOperation, refusedUpdate } from "../../runtime/map-errors.ts";
 import type {
@@ -8,7 +8,7 @@ import type {
   BatchWriteMap,
   FilterMap,
   PopMap,
-  RawMap,
+  SharedMap,
   UpdateMode,
 } from "../../runtime/types.ts";
 import { errno, errnoName } from "../errno.ts";
@@ -17,7 +17,7 @@ import { ALL_CPUS, ANY, EXIST, NOEXIST, type Store } from "./store.ts";
 const modes: Readonly<Record<UpdateMode, number>> = { any: ANY, create: NOEXIST, replace: EXIST };
 
 /** A map of the machine, as tables see it. */
-export class MachineMap implements RawMap {
+export class MachineMap implements SharedMap {
   readonly spec: MapSpec;
   readonly store: Store;
   /** Names the map within its machine: what programs hold for it, and what maps of maps take. */
@@ -25,7 +25,8 @@ export class MachineMap implements RawMap {
   protected readonly valueLength: number;
   readonly #keySize: number;
   /** Tells the machine that this one is gone. */
-  readonly #release: (map: MachineMap) => void;
+  readonly #release: () => void;
+  readonly #cpuCount: number;
   /** Tables change it no longer. */
   protected frozen = false;
   #closed = false;
@@ -35,13 +36,14 @@ export class MachineMap implements RawMap {
   constructor(
     spec: MapSpec,
     store: Store,
-    options: { readonly fd: number; readonly cpuCount: number; readonly release: (map: MachineMap) => void },
+    options: { readonly fd: number; readonly cpuCount: number; readonly release: () => void },
   ) {
     this.spec = spec;
     this.store = store;
     this.fd = options.fd;
     this.#keySize = spec.keySize;
     this.#release = options.release;
+    this.#cpuCount = options.cpuCount;
     this.valueLength = valueBytes(spec.kind, spec.valueSize, options.cpuCount);
   }
 
@@ -52,6 +54,23 @@ export class MachineMap implements RawMap {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  share(spec: MapSpec): MachineMap {
+    this.assertOpen();
+    this.retain();
+    const Kind = classOf(spec.kind);
+    return new Kind(spec, this.store, { fd: this.fd, cpuCount: this.#cpuCount, release: () => this.drop() });
+  }
+
+  pin(path: string): void {
+    throw new MapError(
+      "MAP_PIN",
+      `cannot pin table "${this.spec.name}" to ${path}: the machine has no file system`,
+      {
+        hint: 'use { runtime: "kernel" }: what it makes can outlive the process',
+      },
+    );
   }
 
   /** Lets tables change it no longer. */
@@ -142,8 +161,7 @@ export class MachineMap implements RawMap {
 
   #freeIfUnused(): void {
     if (!this.#closed || this.#references > 0) return;
-    this.#release(this);
-    this.store.dispose();
+    this.#release();
   }
 }
 

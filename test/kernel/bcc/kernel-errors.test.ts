@@ -234,7 +234,7 @@ describe("without privileges", { timeout: SCRIPT_TIMEOUT_MS }, () => {
       expect(child.stderr).toBe(
         [
           "PermissionError: the running kernel cannot be used: this process lacks CAP_BPF",
-          "  hint: run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node)",
+          '  hint: run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node); or use { runtime: "machine" }, where events are made by hand',
           "",
         ].join("\n"),
       );

@@ -54,7 +54,13 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "maps/tables",
   ],
   // A runtime comes with the kernel that sources for it are compiled for.
-  "framework/runtimes.ts": ["framework/core", "framework/compile", "framework/kernel", "framework/runtime"],
+  "framework/runtimes.ts": [
+    "framework/core",
+    "framework/compile",
+    "framework/kernel",
+    "framework/machine",
+    "framework/runtime",
+  ],
   "framework/bcc": [
     "framework/core",
     "framework/compile",

@@ -1,25 +1,25 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MapError, UnsupportedError, UsageError } from "../../../framework/core/errors.ts";
 import { Scope } from "../../../framework/core/scope.ts";
-import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
 import type { MapSpec } from "../../../framework/object/object-spec.ts";
-import { isBatchMap, isPopMap, type RawMap } from "../../../framework/runtime/types.ts";
+import { isBatchMap, isPopMap, type RawMap, type Runtime } from "../../../framework/runtime/types.ts";
 import { valueBytes } from "../../../maps/kinds.ts";
-import { key, map } from "./assembly.ts";
-import { openLabels } from "./kernel-objects.ts";
+import { key, map } from "../../kernel/runtime/assembly.ts";
+import { openLabels } from "../../kernel/runtime/kernel-objects.ts";
+import { needsRuntime, runtimes } from "../../support/runtimes.ts";
 
-const access = KernelRuntime.probe();
-
-describe.skipIf(!access.ok)("maps of the running kernel", () => {
+describe.each(runtimes)("maps of the $name", ({ open, reason }) => {
   let scope: Scope;
-  let runtime: KernelRuntime;
+  let runtime: Runtime;
 
-  beforeEach(() => {
+  beforeEach((context) => {
+    needsRuntime(context, reason);
     scope = new Scope("the test");
-    runtime = scope.own(new KernelRuntime());
+    runtime = scope.own(open());
   });
 
   afterEach(() => {
+    if (scope === undefined) return;
     scope[Symbol.dispose]();
     expect(openLabels()).toEqual([]);
   });
