@@ -90,6 +90,9 @@ const features: Readonly<Record<FeatureName, boolean>> = {
   ringbuf: true,
   batch: true,
   xdp_link: true,
+  link: true,
+  netns_link: false,
+  tcx_link: true,
 };
 
 /**
@@ -178,6 +181,12 @@ export class MachineRuntime implements ProcessRuntime {
     const left = (this.#attached.get(key) ?? []).filter((each) => each !== link);
     if (left.length === 0) this.#attached.delete(key);
     else this.#attached.set(key, left);
+  }
+
+  evictXdp(device: string, flags: number): boolean {
+    const links = this.#attached.get(describeTarget({ hook: "xdp", device, flags })) ?? [];
+    for (const link of links) link[Symbol.dispose]();
+    return links.length > 0;
   }
 
   /** Whether anything is attached to a target. */
