@@ -25,6 +25,9 @@ import { checkProgram } from "./ours.ts";
 import { type Corpus, firstOfEach, gatherPrograms } from "./programs.ts";
 import { findTools } from "./tools.ts";
 
+/** A line of progress after so many programs. */
+const PROGRESS = 20;
+
 process.exitCode = await main(process.argv.slice(2));
 
 /** 0 when everything that loads in BCC loads here, except for the known failures; 1 otherwise; 2 for wrong usage. */
@@ -44,9 +47,6 @@ interface Options {
   readonly useCache: boolean;
   readonly onePerTool: boolean;
 }
-
-/** A line of progress after so many programs. */
-const PROGRESS = 20;
 
 async function run({ filter, useBcc, useCache, onePerTool }: Options): Promise<number> {
   const { runtime, environment } = openHost("kernel");
