@@ -60,7 +60,7 @@ const features: Readonly<Record<FeatureName, Feature>> = {
   fentry: { since: programKinds.fentry.since, probe: () => runsOnTypes("fentry", "bpf_fentry_test1") },
   fmod_ret: {
     since: programKinds.fmod_ret.since,
-    probe: () => runsOnTypes("fmod_ret", "bpf_modify_return_test"),
+    probe: () => runsOnTypes("fmod_ret", "security_bpf"),
   },
   lsm: { since: programKinds.lsm.since, probe: () => isActiveLsm() && runsOnTypes("lsm", "bpf_lsm_bpf") },
   ringbuf: {
@@ -173,7 +173,7 @@ function loadNothing(values: Parameters<typeof progLoad.encode>[0], arena: Arena
   return new Fd(number, "a feature probe");
 }
 
-/** Whether a program can be attached to one of the functions that the kernel has for its own tests. */
+/** Whether a program that changes nothing can be attached to a function that all kernels have. */
 function runsOnTypes(kind: "fentry" | "fmod_ret" | "lsm", name: string): boolean {
   const id = kernelBtf()?.find(name, "func") ?? 0;
   if (id === 0) return false;

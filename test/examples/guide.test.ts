@@ -46,6 +46,8 @@ const sections: Readonly<Record<string, Section>> = {
   Tracepoints: { cause: () => new OwnProcesses().exec("/bin/sh -c '/bin/true; /bin/true'") },
   "Parameters of probed functions": { cause: () => new OwnProcesses().exec("/bin/echo hello") },
   "Reading kernel memory": startProcess,
+  "What attaches by itself": nothing,
+  Iterators: nothing,
   "Functions of programs and libraries": {
     cause: () => new OwnProcesses().exec("/bin/ls /etc"),
     needs: ["uprobe"],
