@@ -87,7 +87,7 @@ describe("nothing is left", () => {
     [
       "a program that is rejected",
       {
-        text: "BPF_HASH(t); TRACEPOINT_PROBE(syscalls, sys_enter_rmdir) { t.increment(1); return *(volatile int *)8; }",
+        text: "BPF_HASH(t); TRACEPOINT_PROBE(syscalls, sys_enter_rmdir) { t.increment(1); *(volatile int *)8 = 1; return 0; }",
       },
     ],
     [
@@ -96,7 +96,7 @@ describe("nothing is left", () => {
         text: `BPF_HASH(t);
           RAW_TRACEPOINT_PROBE(sys_enter) { t.increment(1); return 0; }
           TRACEPOINT_PROBE(syscalls, sys_enter_mkdir) { t.increment(1); return 0; }
-          TRACEPOINT_PROBE(syscalls, sys_enter_rmdir) { t.increment(1); return *(volatile int *)8; }`,
+          TRACEPOINT_PROBE(syscalls, sys_enter_rmdir) { t.increment(1); *(volatile int *)8 = 1; return 0; }`,
       },
     ],
   ];
