@@ -21,7 +21,7 @@ export function dropCounterOf(table: string): string {
 
 /** The map that the drop counter of a ring buffer is in. */
 export function dropMapOf(table: string): string {
-  return `.bss.${dropCounterOf(table)}`;
+  return `.data.${dropCounterOf(table)}`;
 }
 
 /**

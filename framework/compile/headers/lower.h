@@ -129,7 +129,7 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
 #define __RX_SPARES 64
 #define bcc_lookup_or_init(map, key, initial)                                                                      \
   ({                                                                                                               \
-    static __rx_value(map) __rx_spare[__RX_SPARES] __attribute__((section(".bss.__rx_spare")));                    \
+    static __rx_value(map) __rx_spare[__RX_SPARES] __attribute__((section(".data.__rx_spare")));                    \
     const void *__rx_j = (initial);                                                                                \
     __rx_value(map) *__rx_o = bcc_lookup_or_try_init(map, key, __rx_j);                                            \
     if (!__rx_o) {                                                                                                 \
@@ -264,7 +264,7 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
 #define __rx_count_drop(lost) ((void)0)
 #else
 /* Another object's buffer has a counter that takes this one's place; only what adds to it needs one. */
-#define bcc_extern_drop_counter(lost) static __u64 lost[__RX_DROP_SLOTS] __attribute__((section(".bss." #lost)))
+#define bcc_extern_drop_counter(lost) static __u64 lost[__RX_DROP_SLOTS] __attribute__((section(".data." #lost)))
 #define bcc_drop_counter(lost) bcc_extern_drop_counter(lost) __attribute__((used))
 #define __rx_count_drop(lost)                                                                                      \
   ((void)__sync_fetch_and_add(&lost[__rx_get_smp_processor_id() & (__RX_DROP_SLOTS - 1)], 1))
