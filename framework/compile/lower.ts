@@ -85,7 +85,10 @@ export function preludeFor(source: LoweredSource, types: (tags: ReadonlySet<stri
   const wanted = [...source.request.words].filter(
     (word) => !names.has(word) && !definedNames.has(word) && !KEYWORDS.has(word),
   );
-  const used = wanted.filter((word) => word.startsWith("bpf_") && Object.hasOwn(helpers, word.slice(4)));
+  // Also where a macro of ours has a helper's name: a source may use the name alone.
+  const used = [...source.request.words].filter(
+    (word) => !definedNames.has(word) && word.startsWith("bpf_") && Object.hasOwn(helpers, word.slice(4)),
+  );
   const helperNames = new Set(used);
   const declarations = used.map((word) => declareHelper(word.slice(4) as keyof typeof helpers));
   const request = {
