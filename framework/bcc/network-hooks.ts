@@ -126,7 +126,7 @@ export abstract class NetworkHooks extends PerfHooks {
 
   /**
    * Runs a loaded function at a cgroup, a socket map or a network namespace: through a link where the kernel has them, so
-   * that it ends with this object.
+   * that it ends with this object. Sockets get a map's programs when they go into it, and keep them until they leave.
    *
    * @param attachable the folder of a cgroup (version 2), its descriptor, a table of sockets, or a file of a network
    * namespace; 0 is this process's namespace

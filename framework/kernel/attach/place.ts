@@ -148,7 +148,7 @@ function explain(
   return explainAttach(failure, cause, {
     EBADF: `the descriptor is no ${words[type.at ?? "cgroup"]}`,
     EBUSY: "it has a program already",
-    E2BIG: "it has as many programs as it can take",
+    E2BIG: type.at === "netns" ? "it has a program already" : "it has as many programs as it can take",
     EEXIST: "it has a program already",
     EOPNOTSUPP: "the map does not take such a program",
     EINVAL: `the program was loaded as ${program.kind}, or this kernel (${kernelRelease()}) cannot attach it there`,
