@@ -63,6 +63,6 @@ export {
   VerifierError,
 } from "./core/errors.ts";
 export type { PerfEventAttr } from "./programs/perf-event-attr.ts";
-export type { Link, SocketLink } from "./runtime/types.ts";
+export type { FeatureName, Link, SocketLink, Support } from "./runtime/types.ts";
 export type { RuntimeChoice } from "./runtimes.ts";
 export { type ResolvedSymbol, SymbolCache } from "./symbols/process.ts";

@@ -3,11 +3,13 @@ import { PermissionError, UsageError } from "./core/errors.ts";
 import { notify } from "./core/notify.ts";
 import { attachable } from "./kernel/attachable.ts";
 import { kernelEnvironment, syscallPrefix } from "./kernel/environment.ts";
+import { examineKernel, type Finding } from "./kernel/health.ts";
 import { KernelRuntime } from "./kernel/kernel-runtime.ts";
 import { realClock } from "./machine/clock.ts";
 import { MachineRuntime } from "./machine/machine-runtime.ts";
 import type { Runtime } from "./runtime/types.ts";
 
+export type { Finding };
 export { attachable };
 
 /** Which runtime a user asks for. "auto" takes the kernel when this process may use it. */
@@ -70,6 +72,11 @@ function machineHost(): Host {
 
 /** Characters of a task's name. */
 const MOST_COMM = 15;
+
+/** What the running kernel and this process have and lack, for a person to read. */
+export function examineHost(): readonly Finding[] {
+  return examineKernel(KernelRuntime.probe());
+}
 
 /** The kernel that sources are compiled for, without a runtime: compiling needs no privileges. */
 export function compileEnvironment(): CompileEnvironment {

@@ -1,5 +1,5 @@
 import { UsageError } from "../core/errors.ts";
-import type { FeatureName } from "../runtime/types.ts";
+import type { FeatureName, Support } from "../runtime/types.ts";
 import { attachable } from "../runtimes.ts";
 import { probeLimit } from "./probe-quota.ts";
 import { SymbolNames } from "./symbols.ts";
@@ -32,6 +32,11 @@ export abstract class KernelQueries extends SymbolNames {
   /** Whether this kernel has a tracepoint. */
   static tracepoint_exists(category: string, event: string): boolean {
     return attachable.hasTracepoint(category, event);
+  }
+
+  /** Whether this kernel has a feature: yes, no and since which kernel, or unknown and why it could not be told. */
+  static supports(feature: FeatureName): Support {
+    return attachable.supports(feature);
   }
 
   /** Whether this process can attach programs to kernel functions by BTF: KFUNC_PROBE, KRETFUNC_PROBE (5.5). */

@@ -1,17 +1,20 @@
 import { BpfError } from "../core/errors.ts";
 import { check } from "./check.ts";
+import { doctor } from "./doctor.ts";
 import { run } from "./run.ts";
 
 /** A subcommand: takes its arguments, gives the exit status. */
 type Command = (args: readonly string[]) => Promise<number>;
 
-const commands: Readonly<Record<string, Command>> = { check, run };
+const commands: Readonly<Record<string, Command>> = { check, doctor, run };
 
 const USAGE = `usage: rxbpf run SCRIPT.ts [ARGUMENT...]
        rxbpf check FILE.c [OPTION...]
+       rxbpf doctor [--json]
 
   run     runs a TypeScript script; "rxbpf" in it is this package
   check   rewrites, compiles and loads every function of a source, and says what it found
+  doctor  says what this machine has and lacks, and the line that mends it
 `;
 
 /** The `rxbpf` command. Exit status: 0 good, 1 the script or its source is at fault, 2 wrong usage. */

@@ -74,6 +74,9 @@ const features: Readonly<Record<FeatureName, Feature>> = {
   tcx_link: { since: "6.6", probe: () => linksTo("sched_cls", "tcx_ingress", "ENODEV") },
 };
 
+/** Every feature that can be asked about, in table order. */
+export const featureNames = Object.keys(features) as readonly FeatureName[];
+
 const known = new Map<FeatureName, Support>();
 
 /** Whether this kernel has a feature. Asked once when the answer is certain. */

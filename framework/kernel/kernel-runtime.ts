@@ -21,6 +21,7 @@ import { Fd } from "../sys/fd.ts";
 import { possibleCpus } from "../sys/proc.ts";
 import { mapCreate } from "../uapi/bpf-attr.ts";
 import { attach } from "./attach/index.ts";
+import { sweepOrphans } from "./attach/orphans.ts";
 import { evictXdp } from "./attach/xdp.ts";
 import { BtfObjects } from "./btf-objects.ts";
 import { supports } from "./features.ts";
@@ -52,6 +53,7 @@ export class KernelRuntime implements ProcessRuntime, PinningRuntime {
   constructor() {
     this.cpuCount = possibleCpus().length;
     this.#types = this.#scope.own(new BtfObjects());
+    sweepOrphans();
   }
 
   /** Tells cheaply, by creating a tiny map, whether this process may use bpf(2) on this machine. */

@@ -31,7 +31,8 @@ export function needsMissingKprobes(context: TestContext): void {
   if (supports("kprobe").state === "yes") context.skip("this kernel has kprobes");
 }
 
-function needsFeature(context: TestContext, feature: FeatureName): void {
+/** Lets a test run only where the kernel has a feature; see `needsKernel`. */
+export function needsFeature(context: TestContext, feature: FeatureName): void {
   const support = supports(feature);
   if (support.state === "yes") return;
   if (support.state === "unknown") throw support.cause;

@@ -7,19 +7,14 @@ import { withArena } from "../../sys/arena.ts";
 import { errnoOf } from "../../sys/bpf.ts";
 import { kprobeBlacklist, tracedFunctions } from "../../sys/kernel-functions.ts";
 import { kernelConfig, kernelFunctionSymbols, kernelRelease } from "../../sys/proc.ts";
-import {
-  hasKprobeEvents,
-  kprobeEvents,
-  tracefs,
-  tracepointId,
-  writeKprobeEvents,
-} from "../../sys/tracefs.ts";
+import { hasKprobeEvents, tracefs, tracepointId, writeKprobeEvents } from "../../sys/tracefs.ts";
 import { EVENT_SOURCES } from "../features.ts";
 import { buildLink, KernelLink } from "../kernel-link.ts";
 import { openPerfEvent, runOnEvent } from "../perf-events.ts";
 import type { KernelProgram } from "../programs.ts";
 import { cannotAttach, explainAttach } from "./attach-error.ts";
 import { LastingLink } from "./lasting-link.ts";
+import { groupOf, removeOrphans } from "./orphans.ts";
 import { attachTraceEvent } from "./tracepoint.ts";
 
 type Target = Extract<AttachTarget, { hook: "kprobe" }>;
@@ -80,23 +75,9 @@ function canUseTracefs(): boolean {
 
 let probeCount = 0;
 
-/** Removes what killed processes left behind: definitions without a program. The kernel refuses it for a probe in use. */
-function removeOrphans(): void {
-  for (const line of kprobeEvents()) {
-    const [, event, pid] = /^[pr]\d*:(rxbpf_(\d+)\/\S+)/.exec(line) ?? [];
-    if (event === undefined || existsSync(`/proc/${pid}`)) continue;
-    try {
-      writeKprobeEvents(`-:${event}`);
-    } catch (error) {
-      if (errnoOf(error) === undefined) throw error;
-    }
-  }
-}
-
 function attachThroughTracefs(program: KernelProgram, target: Target): Link {
   removeOrphans();
-  // The group tells whose probes these are when a killed process leaves some behind.
-  const group = `rxbpf_${process.pid}`;
+  const group = groupOf(process.pid);
   const name = `p${probeCount++}_${target.symbol.replace(/\W/g, "_")}`.slice(0, 60);
   const event = `${group}/${name}`;
   return buildLink(`probe ${event}`, (parts) => {

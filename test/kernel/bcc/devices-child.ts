@@ -2,11 +2,14 @@
  * Run in a network namespace of its own by the devices test: attaches XDP and tc programs in every way to a device that
  * packets come to from another namespace, and prints what happened as JSON.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import { BPF } from "rxbpf";
 import { failureOf } from "./failing.ts";
-import { HERE, ip, PORT, twoNamespaces } from "./two-namespaces.ts";
+import { ip, PORT, twoNamespaces } from "./two-namespaces.ts";
 
+const supportsTcx = BPF.supports("tcx_link").state === "yes";
 using network = await twoNamespaces();
 
 /** Counts UDP packets to our port, in a counter for each function. */
@@ -152,7 +155,6 @@ async function tcThrough(through: "link" | "netlink" | undefined) {
     return ran;
   });
   const dropping = b.attachTc({ ...options, fn: drop, direction: "ingress" });
-  const received = (): number => Number(/^\s*Udp:.*\n\s*Udp:\s+(\d+)\s+(\d+)/m.exec(snmp())?.[2]);
   const beforeDrop = received();
   network.receive(2);
   const dropped = received() - beforeDrop;
@@ -173,8 +175,10 @@ async function tcThrough(through: "link" | "netlink" | undefined) {
   };
 }
 
-function snmp(): string {
-  return execFileSync("cat", ["/proc/net/snmp"], { encoding: "utf8" });
+/** How many UDP packets came for a port that nobody has: the device's programs let them pass. */
+function received(): number {
+  const text = execFileSync("cat", ["/proc/net/snmp"], { encoding: "utf8" });
+  return Number(/^\s*Udp:.*\n\s*Udp:\s+(\d+)\s+(\d+)/m.exec(text)?.[2]);
 }
 
 const shaping = {
@@ -204,6 +208,35 @@ const shaping = {
   wrongDirection: failureOf(() => b.attachTc({ dev: "rxc0", fn: third, direction: "in" as "ingress" })),
 };
 
+/** What a process has on the device, whose tc program drops everything: while it lives, after its end, and after the next attachment. */
+async function left(through: "link" | "netlink", ...how: readonly string[]) {
+  const state = (): string => {
+    const before = received();
+    network.receive(1);
+    const hasXdp = ip("link", "show", "rxc0").includes("prog/xdp");
+    return [hasXdp ? "xdp" : "", received() === before ? "tc" : ""].join(" ").trim();
+  };
+  const command = [fileURLToPath(new URL("../../../framework/cli/rxbpf.js", import.meta.url)), "run"];
+  const holder = fileURLToPath(new URL("device-holder.ts", import.meta.url));
+  const child = spawn(process.execPath, [...command, holder, through, ...how], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  const during = how.length > 0 ? "" : state();
+  const ended = once(child, "exit");
+  if (how.length === 0) child.kill("SIGKILL");
+  await ended;
+  const after = state();
+  b.attachTc({ dev: "rxc0", fn: third, direction: "ingress", through: "netlink" })[Symbol.dispose]();
+  return { during, after, swept: state() };
+}
+
+const ended = {
+  links: supportsTcx ? await left("link") : null,
+  filters: await left("netlink"),
+  normally: await left("netlink", "ends"),
+};
+
 const gone = (() => {
   const links = [
     b.attach_xdp("rxc0", first, 0, { through: "netlink" }),
@@ -215,4 +248,4 @@ const gone = (() => {
   return links.every(({ closed }) => closed);
 })();
 
-process.stdout.write(JSON.stringify({ xdp, evicted, shaping, gone, here: HERE }));
+process.stdout.write(JSON.stringify({ xdp, evicted, shaping, ended, gone }));

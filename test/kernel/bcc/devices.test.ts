@@ -52,6 +52,9 @@ interface Report {
       readonly discipline: boolean;
     };
   } & Readonly<Record<"unknown" | "wrongKind" | "wrongPriority" | "wrongDirection", Failure>>;
+  readonly ended: Readonly<
+    Record<"links" | "filters" | "normally", Readonly<Record<"during" | "after" | "swept", string>> | null>
+  >;
   readonly gone: boolean;
 }
 
@@ -162,6 +165,19 @@ describe("programs on devices, with packets between two network namespaces", () 
     expect(unknown.message).toBe('cannot attach "third" to tc ingress of rxc1: no such device');
     expect(unknown.hint).toBe("did you mean rxc0?");
     expect([wrongKind.code, wrongPriority.code, wrongDirection.code]).toEqual(["USAGE", "USAGE", "USAGE"]);
+  });
+
+  test("links leave nothing after kill -9", (context) => {
+    needsKernel(context, "tcx_link");
+    expect(report.ended.links).toEqual({ during: "xdp tc", after: "", swept: "" });
+  });
+
+  test("a filter outlives kill -9, and is swept with the next one on the device", () => {
+    expect(report.ended.filters).toEqual({ during: "tc", after: "tc", swept: "" });
+  });
+
+  test("what netlink attached is taken off when the process ends", () => {
+    expect(report.ended.normally).toEqual({ during: "", after: "", swept: "" });
   });
 
   test("links close without an error when their device is gone", () => {

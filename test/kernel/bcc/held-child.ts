@@ -2,7 +2,7 @@
  * Run by the tests of what an ended process leaves: attaches in every way that this kernel has, tells its parent, and
  * waits to be killed.
  */
-import { BPF } from "rxbpf";
+import { BPF, PerfSWConfig, PerfType } from "rxbpf";
 
 const b = new BPF({
   runtime: "kernel",
@@ -21,6 +21,12 @@ b.attach_kprobe({ event: b.get_syscall_fnname("rmdir"), fn_name: "call" });
 b.get_table<number, number>("next").set(0, b.load_func("called", BPF.TRACEPOINT));
 b.attach_raw_socket(b.load_func("keep", BPF.SOCKET_FILTER), "lo");
 b.attach_uprobe({ name: "c", sym: "abort", fn_name: "call", pid: process.pid });
+b.attach_perf_event({
+  ev_type: PerfType.SOFTWARE,
+  ev_config: PerfSWConfig.CPU_CLOCK,
+  fn_name: "called",
+  sample_freq: 1,
+});
 b.get_table("out").open_perf_buffer(() => {});
 b.get_table("ring").events().subscribe();
 if (process.argv.includes("--maxactive")) {

@@ -39,6 +39,7 @@ describe("nothing is left", () => {
     const b = open(WALKING);
     b.attach_kprobe({ event: b.get_syscall_fnname("rmdir"), fn_name: "g" });
     b.get_table<number, number>("next").set(1, b.load_func("g", BPF.RAW_TRACEPOINT));
+    b.attach_perf_event({ ev_type: 1, ev_config: 0, fn_name: "g", sample_freq: 1 });
     b.get_table("perf").open_perf_buffer(() => {});
     const events = collect(b.get_table("ring").events());
     const lines = collect(b.traceLines());
@@ -111,6 +112,7 @@ describe("nothing is left", () => {
     const attached = holdings();
     failure(BpfError, () => b.attach_raw_tracepoint({ tp: "no_such_event", fn_name: "g" }));
     failure(BpfError, () => b.attach_tracepoint({ tp: "sched:no_such_event", fn_name: "g" }));
+    failure(BpfError, () => b.attach_perf_event({ ev_type: 1, ev_config: 99, fn_name: "g", sample_freq: 1 }));
     failure(BpfError, () => b.iterator("bpf_iter__bpf_map_elem"));
     for (let i = 0; i < 20; i++) {
       b.attach_raw_tracepoint({ tp: "sys_exit", fn_name: "g" });
@@ -119,8 +121,8 @@ describe("nothing is left", () => {
     }
     const links = holdings();
     expect(links.links).toEqual(attached.links);
-    // The iterator stays, and g, loaded once for each of the two types.
-    expect(links.programs.length).toBe(attached.programs.length + 3);
+    // The iterator stays, and g, loaded once for each of the three types.
+    expect(links.programs.length).toBe(attached.programs.length + 4);
     b.close();
     await expectReleased(before, links);
   });

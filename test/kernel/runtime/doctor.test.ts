@@ -1,0 +1,81 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { featureNames, supports } from "../../../framework/kernel/features.ts";
+import type { Finding } from "../../../framework/runtimes.ts";
+import { SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
+import { needsFeature, needsKernel } from "../../support/skip.ts";
+
+const COMMAND = fileURLToPath(new URL("../../../framework/cli/rxbpf.js", import.meta.url));
+
+interface Report {
+  readonly ok: boolean;
+  readonly findings: readonly Finding[];
+}
+
+function doctor(args: readonly string[], user: { readonly uid?: number; readonly gid?: number } = {}) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, "doctor", ...args], {
+    encoding: "utf8",
+    ...user,
+  });
+  return { status, stdout, stderr };
+}
+
+function find(report: Report, name: string): Finding {
+  const finding = report.findings.find((candidate) => candidate.name === name);
+  if (finding === undefined) throw new Error(`the doctor says nothing of ${name}`);
+  return finding;
+}
+
+describe("feature probes", () => {
+  test.for(featureNames)(
+    "%s is absent only on kernels that are older, or built without it",
+    (feature, context) => {
+      needsKernel(context);
+      const support = supports(feature);
+      if (support.state === "unknown") context.skip(`cannot tell: ${support.cause.message}`);
+      needsFeature(context, feature);
+    },
+  );
+});
+
+describe("rxbpf doctor", { timeout: SCRIPT_TIMEOUT_MS }, () => {
+  test("as a user who may: all that is needed is there, and the exit status is 0", (context) => {
+    needsKernel(context);
+    const { status, stdout } = doctor(["--json"]);
+    const report = JSON.parse(stdout) as Report;
+    expect({ status, ok: report.ok }).toEqual({ status: 0, ok: true });
+    expect(find(report, "bpf(2)").state).toBe("yes");
+    expect(find(report, "clang").detail).toMatch(/clang/);
+    for (const { state, fix } of report.findings) if (state === "yes") expect(fix).toBeNull();
+  });
+
+  test("as an ordinary user: what is missing comes with the line that mends it, and the exit status is 1", (context) => {
+    if (process.geteuid?.() !== 0) context.skip("only root can become somebody else");
+    const { status, stdout, stderr } = doctor(["--json"], { uid: 65534, gid: 65534 });
+    expect(stderr).toBe("");
+    const report = JSON.parse(stdout) as Report;
+    expect({ status, ok: report.ok }).toEqual({ status: 1, ok: false });
+    expect(find(report, "bpf(2)")).toMatchObject({
+      state: "no",
+      fix: expect.stringContaining("setcap cap_bpf"),
+    });
+    expect(find(report, "CAP_NET_ADMIN").state).toBe("no");
+    // Without access nothing is said to be absent that could only not be tried.
+    expect(find(report, "ringbuf").state).toBe("unknown");
+  });
+
+  test("as text: groups, marks and lines", (context) => {
+    needsKernel(context);
+    const { stdout } = doctor([]);
+    expect(stdout).toMatch(/^kernel\n {2}\+ bpf\(2\): /);
+    expect(stdout).toMatch(/^ {2}[+-] tracefs: /m);
+    expect(stdout).toMatch(/\ngood: [^\n]+\n$/);
+  });
+
+  test("an unknown option is wrong usage", () => {
+    const { status, stderr } = doctor(["--jason"]);
+    expect(status).toBe(2);
+    expect(stderr).toContain("usage: rxbpf doctor");
+  });
+});
