@@ -229,11 +229,22 @@ function atSource<T>(source: Source, files: SourceFiles, run: () => T): T {
   } catch (error) {
     if (!(error instanceof CompileError) || error.diagnostics.length === 0) throw error;
     const { command, stderr } = error;
-    const diagnostics = atEnd(source, error.diagnostics);
+    const diagnostics = withoutEchoes(atEnd(source, error.diagnostics));
     const shown = diagnostics.filter((finding) => finding.severity === "error");
     const message = formatDiagnostics(shown, linesOf(files.texts));
     throw new CompileError(message, { diagnostics, command, stderr }, { cause: error });
   }
+}
+
+/** An expression with an error inside of a read has no type, and compilers say so once more for what it is used in. */
+function withoutEchoes(findings: readonly SourceDiagnostic[]): readonly SourceDiagnostic[] {
+  const wrong = new Set<string>();
+  return findings.filter(({ file, line, severity, message }) => {
+    const place = `${file}:${line}`;
+    if (wrong.has(place) && /'void'/.test(message)) return false;
+    if (severity === "error") wrong.add(place);
+    return true;
+  });
 }
 
 /** A bracket or quote that a source leaves open is missed in the text behind it; it is shown at the source's end. */
