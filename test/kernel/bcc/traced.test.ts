@@ -85,6 +85,30 @@ describe("kernel functions by BTF", () => {
     expect(b.get_table("all").get(0)).toMatchObject({ name: "/rx/no such fol" });
   });
 
+  test("a task that was asked for as a number is read by a helper, also in a function that others give arguments", (context) => {
+    using b = openUnlessLockedDown(
+      context,
+      `${COUNTS}
+      #include <linux/sched.h>
+      static int group(struct task_struct *task) { return task->tgid; }
+      static int letter(struct filename *name, int i) { return name->name[i]; }
+      KFUNC_PROBE(do_rmdir, int dfd, struct filename *name) {
+        struct seen *seen = own();
+        if (!seen) return 0;
+        struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+        seen->calls = group(task) - task->real_parent->tgid;
+        seen->result = letter(name, 1) * 256 + name->name[2];
+        return 0;
+      }`,
+    );
+    rmdirInVain();
+    expect(b.get_table("all").get(0)).toEqual({
+      calls: (process.pid - process.ppid) >>> 0,
+      result: "r".charCodeAt(0) * 256 + "x".charCodeAt(0),
+      name: "",
+    });
+  });
+
   test("after close the function is no longer traced", (context) => {
     const b = openUnlessLockedDown(context, `${COUNTS} KFUNC_PROBE(do_rmdir) { own(); return 0; }`);
     b.close();
