@@ -117,15 +117,17 @@ const xdp = {
 /** A program that another object attached, through netlink. */
 const evicted = (() => {
   using other = new BPF({ runtime: "kernel", text: "int pass(struct xdp_md *ctx) { return XDP_PASS; }" });
-  const link = other.attach_xdp("rxc0", other.load_func("pass", BPF.XDP), 0, { through: "netlink" });
+  const link = other.attach_xdp("rxc0", other.load_func("pass", BPF.XDP), BPF.XDP_FLAGS_SKB_MODE, {
+    through: "netlink",
+  });
   const present = ip("link", "show", "rxc0").includes("prog/xdp");
   b.remove_xdp("rxc0");
   const removed = !ip("link", "show", "rxc0").includes("prog/xdp");
   const twice = failureOf(() => b.remove_xdp("rxc0"));
-  b.attach_xdp("rxc0", first);
+  b.attach_xdp("rxc0", first, BPF.XDP_FLAGS_SKB_MODE);
   link[Symbol.dispose]();
   const survives = seen();
-  b.remove_xdp("rxc0");
+  b.remove_xdp("rxc0", BPF.XDP_FLAGS_SKB_MODE);
   return { present, removed, twice, survives, unknown: failureOf(() => b.remove_xdp("rxc00")) };
 })();
 
