@@ -368,6 +368,8 @@ describe("rxbpf check --emit", () => {
   });
 
   test("object makes one from which bpftool generates a skeleton", (context) => {
+    // The format of a tracepoint is for those who may see tracefs.
+    needsKernel(context);
     const bpftool = findCommand("bpftool");
     if (bpftool === undefined) return context.skip("bpftool is not installed");
     const output = join(folder, "out.o");
@@ -388,7 +390,8 @@ describe("rxbpf check --emit", () => {
     expect(skeleton.stdout).toContain("struct bpf_program *kprobe__do_nanosleep;");
   });
 
-  test("c prints one text that compiles by itself, for bare clang, to the same programs", () => {
+  test("c prints one text that compiles by itself, for bare clang, to the same programs", (context) => {
+    needsKernel(context);
     const path = file(SECTIONED);
     const printed = check([path, "--emit", "c", ...SECTIONED_ROLES]);
     expect(printed.status, printed.stderr).toBe(0);
@@ -403,7 +406,8 @@ describe("rxbpf check --emit", () => {
     expect(codeOf(output)).toEqual(codeOf(join(folder, "main.o")));
   });
 
-  test("c with --output writes the text and reports as usual", () => {
+  test("c with --output writes the text and reports as usual", (context) => {
+    needsKernel(context);
     const output = join(folder, "lowered.c");
     const report = reportOf([file(GOOD), "--no-load", "--emit", "c", "--output", output]);
     expect(report.ok).toBe(true);
