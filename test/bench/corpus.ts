@@ -3,7 +3,7 @@ import { openHost } from "../../framework/runtimes.ts";
 import { BccLoader } from "../corpus/bcc-loader.ts";
 import { instructionCounts, passesInBcc, quantile, type Result } from "../corpus/compare.ts";
 import { checkProgram } from "../corpus/ours.ts";
-import { firstOfEach, gatherPrograms } from "../corpus/programs.ts";
+import { gatherPrograms } from "../corpus/programs.ts";
 import { findTools } from "../corpus/tools.ts";
 import type { Context } from "./context.ts";
 import type { Figures, Row } from "./report.ts";
@@ -61,9 +61,9 @@ function at(values: readonly number[], part: number): Figures {
 async function measure(loader: BccLoader | undefined): Promise<readonly Result[]> {
   const { runtime, environment } = openHost("kernel");
   using _ = runtime;
-  const { programs } = gatherPrograms(findTools(console.error), environment.types());
+  const { programs } = gatherPrograms(findTools(console.error), environment.types(), { onePerTool: true });
   const results: Result[] = [];
-  for (const program of firstOfEach(programs)) {
+  for (const program of programs) {
     const bcc = await loader?.load(program);
     const report = checkProgram(program, environment, runtime);
     if (report.ok && (bcc === undefined || passesInBcc(bcc))) results.push({ program, report, bcc });

@@ -13,7 +13,7 @@ import time
 from bcc import BPF
 from bcc.libbcc import lib
 
-LIMIT_SECONDS = 100
+LIMIT_SECONDS = 600
 KINDS = {
     "kprobe": BPF.KPROBE, "kretprobe": BPF.KPROBE, "uprobe": BPF.KPROBE, "tracepoint": BPF.TRACEPOINT,
     "raw_tracepoint": BPF.RAW_TRACEPOINT, "perf_event": BPF.PERF_EVENT, "xdp": BPF.XDP,

@@ -1,6 +1,6 @@
 """Runs BCC's tools with a bcc module of our own that compiles nothing, and prints the programs that they ask for.
 
-usage: gather.py FOLDER < CASES
+usage: gather.py FOLDER all|first < CASES
 
 FOLDER is the installed bcc package; its parts that need no compiler (text helpers) are used as they are. CASES is a
 JSON array of {"tool", "argv", "kfunc", "fields"}: a script, its arguments, whether BTF-bound programs are supported,
@@ -8,6 +8,7 @@ and which members kernel structs have ("struct.member"). For each case one line 
 
 {"programs": [{"text", "folder", "cflags", "usdt", "kinds": {FUNCTION: KIND}}], "ended": WHY}
 
+With "first", a tool that gave a program is not run again; its other cases say "not run".
 Each case runs in a child with a time limit; a tool is stopped when it begins to wait for events.
 """
 import builtins
@@ -23,7 +24,7 @@ import sys
 import types
 from unittest.mock import MagicMock
 
-LIMIT_SECONDS = 20
+LIMIT_SECONDS = 60
 # Commands that tools ask about the machine. No other is run: some examples set up networks.
 HARMLESS = {"uname", "ausyscall", "lscpu", "getconf", "ldconfig", "cat", "ls", "pidof"}
 # What tools look for before they begin; here only their text counts.
@@ -398,8 +399,15 @@ def main():
     cases = json.load(sys.stdin)
     install(sys.argv[1])
     Bpf.functions = kernel_functions()
+    done = set()
     for case in cases:
-        print(in_child(case), flush=True)
+        if case["tool"] in done:
+            print(json.dumps({"programs": [], "ended": "not run"}), flush=True)
+            continue
+        line = in_child(case)
+        if sys.argv[2] == "first" and json.loads(line)["programs"]:
+            done.add(case["tool"])
+        print(line, flush=True)
 
 
 main()

@@ -44,17 +44,28 @@ interface Case {
   readonly fields: Readonly<Record<string, boolean>>;
 }
 
+/** How gather.py says that a tool's earlier run was enough. */
+const NOT_RUN = "not run";
+
 interface Answer {
   readonly programs: readonly Omit<Program, "name">[];
   readonly ended: string;
 }
 
-/** Runs every tool with each of its argument lists under the stand-in for BCC, and gives the different texts. */
-export function gatherPrograms(tools: Tools, types: Btf | null): Corpus {
+/**
+ * Runs every tool with each of its argument lists under the stand-in for BCC, and gives the different texts.
+ *
+ * @param options.onePerTool only the first text of each tool: its others differ in few lines
+ */
+export function gatherPrograms(
+  tools: Tools,
+  types: Btf | null,
+  { onePerTool }: { readonly onePerTool: boolean },
+): Corpus {
   if (!existsSync(BCC_PYTHON)) throw new UnsupportedError(`BCC's tools need ${BCC_PYTHON}`);
   const cases = tools.scripts.flatMap((script) => casesOf(script, types));
   const script = fileURLToPath(new URL("gather.py", import.meta.url));
-  const run = spawnSync(BCC_PYTHON, [script, tools.library], {
+  const run = spawnSync(BCC_PYTHON, [script, tools.library, onePerTool ? "first" : "all"], {
     input: JSON.stringify(cases),
     maxBuffer: 256 * 1024 * 1024,
     encoding: "utf8",
@@ -67,7 +78,8 @@ export function gatherPrograms(tools: Tools, types: Btf | null): Corpus {
     // One line per case, in the shape that gather.py documents.
     const answer = JSON.parse(answers[index] ?? "") as Answer;
     const name = [toolName(one.tool), ...one.argv.map(shown)].join(" ");
-    if (answer.programs.length === 0 && !one.kfunc) barren.push({ name, ended: answer.ended });
+    if (answer.programs.length === 0 && !one.kfunc && answer.ended !== NOT_RUN)
+      barren.push({ name, ended: answer.ended });
     answer.programs.forEach((program, order) => {
       const key = JSON.stringify([program.text, program.cflags]);
       if (programs.has(key)) return;
@@ -75,7 +87,8 @@ export function gatherPrograms(tools: Tools, types: Btf | null): Corpus {
       programs.set(key, { name: `${name}${suffix}`, ...program });
     });
   });
-  return { programs: [...programs.values()], barren };
+  const all = [...programs.values()];
+  return { programs: onePerTool ? firstOfEach(all) : all, barren };
 }
 
 function shown(word: string): string {
@@ -105,8 +118,8 @@ function hasMember(types: Btf, struct: string, member: string): boolean {
   return type.kind === "struct" && type.members.some(({ name }) => name === member);
 }
 
-/** One program of each tool: its other runs differ in few lines. */
-export function firstOfEach(programs: readonly Program[]): readonly Program[] {
+/** One tool can compile several texts in one run. */
+function firstOfEach(programs: readonly Program[]): readonly Program[] {
   const tools = new Map<string, Program>();
   for (const program of programs) {
     const [tool = ""] = program.name.split(" ");

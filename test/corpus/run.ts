@@ -22,7 +22,7 @@ import {
   type Result,
 } from "./compare.ts";
 import { checkProgram } from "./ours.ts";
-import { type Corpus, firstOfEach, gatherPrograms } from "./programs.ts";
+import { type Corpus, gatherPrograms } from "./programs.ts";
 import { findTools } from "./tools.ts";
 
 /** A line of progress after so many programs. */
@@ -53,7 +53,7 @@ async function run({ filter, useBcc, useCache, onePerTool }: Options): Promise<n
   using _ = runtime;
   const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
   using loader = typeof bcc === "string" ? undefined : bcc;
-  const corpus = chosen(gatherPrograms(findTools(print), environment.types()), { filter, onePerTool });
+  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool }), filter);
   print(
     `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
   );
@@ -98,13 +98,9 @@ function share(part: number, whole: number): string {
   return `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`;
 }
 
-function chosen(
-  { programs, barren }: Corpus,
-  { filter, onePerTool }: Pick<Options, "filter" | "onePerTool">,
-): Corpus {
+function chosen({ programs, barren }: Corpus, filter: string): Corpus {
   const has = ({ name }: { readonly name: string }) => name.includes(filter);
-  const some = onePerTool ? firstOfEach(programs) : programs;
-  return { programs: some.filter(has), barren: barren.filter(has) };
+  return { programs: programs.filter(has), barren: barren.filter(has) };
 }
 
 function options(args: readonly string[]): Options {
