@@ -38,6 +38,8 @@ export interface Runnable {
   readonly maps: Map<number, MachineMap>;
   /** Lets the program name a map and touch its values, as a lookup that gives a map does. */
   grantMap(map: MachineMap): void;
+  /** Takes that back. */
+  revokeMap(map: MachineMap): void;
 }
 
 /** What a run is given. */
@@ -87,6 +89,8 @@ export class Execution {
   context: Region | null = null;
   readonly #first = new Int32Array(22);
   readonly #records: Reserved[] = [];
+  /** Maps that programs got from maps of maps, theirs until the run ends. */
+  readonly #lent: { readonly program: Runnable; readonly map: MachineMap }[] = [];
 
   constructor() {
     this.registers = this.#first;
@@ -129,6 +133,10 @@ export class Execution {
       this.enter(program, input.slot ?? 0);
     } finally {
       this.#dropRecords();
+      while (this.#lent.length > 0) {
+        const { program: borrower, map } = this.#lent.pop()!;
+        borrower.revokeMap(map);
+      }
     }
     return getBig(registers, 0);
   }
@@ -234,6 +242,14 @@ export class Execution {
     const { regions } = this;
     while (regions.length <= region.id) regions.push(NO_REGION);
     regions[region.id] = region;
+  }
+
+  /** Lets the running program use a map until the run ends. */
+  lend(map: MachineMap): void {
+    const { program } = this;
+    if (program.maps.get(map.fd) === map) return;
+    program.grantMap(map);
+    this.#lent.push({ program, map });
   }
 
   /** Memory for a helper to hand to a callback, until it is dropped. Read-only for the program. */

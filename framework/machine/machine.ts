@@ -97,6 +97,12 @@ export class MachineProgram implements Program, Runnable, Referable {
     }
   }
 
+  revokeMap(map: MachineMap): void {
+    this.maps.delete(map.fd);
+    for (const region of map.store.regions) this.regions[region.id] = NO_REGION;
+    map.drop();
+  }
+
   /** @throws ClosedError after disposal */
   assertOpen(): void {
     if (this.#closed) throw new ClosedError(`program "${this.spec.name}" was closed`);

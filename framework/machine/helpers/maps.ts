@@ -22,7 +22,7 @@ export function lookup(run: Execution): void {
   }
   const inner = store.mapAt(run.reached.bytes, at);
   if (inner === null) return run.result(0);
-  run.program.grantMap(inner);
+  run.lend(inner);
   run.registers[0] = inner.fd;
   run.registers[1] = MAP_HIGH;
 }

@@ -8,7 +8,7 @@ import { PrefixStore } from "./lpm-trie.ts";
 import type { MachineMap } from "./machine-map.ts";
 import { PerfStore } from "./perf.ts";
 import { BloomStore, QueueStore } from "./queue.ts";
-import { MapArrayStore, MapHashStore, ProgramStore, type Referable } from "./references.ts";
+import { InnerMaps, MapArrayStore, MapHashStore, ProgramStore, type Referable } from "./references.ts";
 import { RingStore } from "./ringbuf.ts";
 import { MOST_BYTES, Slab } from "./slab.ts";
 import { StackStore } from "./stacks.ts";
@@ -84,12 +84,12 @@ const openers: { readonly [K in MapKindName]: Opener } = {
     return new ProgramStore(references(spec), (fd) => host.programOf(fd));
   },
   array_of_maps(spec, host) {
-    return new MapArrayStore(references(spec), (fd) => host.mapOf(fd));
+    return new MapArrayStore(references(spec), innerMaps(spec, host));
   },
   hash_of_maps(spec, host) {
     rule(spec, spec.keySize > 0 && spec.keySize <= 512, "keys take 1 to 512 bytes");
     rule(spec, spec.valueSize === 4, "values of a map of maps take 4 bytes");
-    return new MapHashStore(spec, (fd) => host.mapOf(fd));
+    return new MapHashStore(spec, innerMaps(spec, host));
   },
   perf_event_array(spec, host) {
     return new PerfStore(references(spec), host.cpuCount);
@@ -159,6 +159,18 @@ function references(spec: MapSpec): MapSpec {
   rule(spec, spec.keySize === 4, `keys of a ${spec.kind} map take 4 bytes`);
   rule(spec, spec.valueSize === 4, `values of a ${spec.kind} map take 4 bytes`);
   return spec;
+}
+
+/** Kinds that cannot be inside of others: those without a comparison of shapes in the kernel, and maps of maps. */
+const NEVER_INSIDE: readonly MapKindName[] = ["prog_array", "array_of_maps", "hash_of_maps"];
+
+function innerMaps(spec: MapSpec, host: StoreHost): InnerMaps {
+  const { inner } = spec;
+  if (inner === undefined) {
+    throw refused(spec, "nothing says what the tables inside are like (EINVAL)", "name one of them");
+  }
+  rule(spec, !NEVER_INSIDE.includes(inner.kind), `a ${inner.kind} map cannot be inside of another`);
+  return new InnerMaps(inner, (fd) => host.mapOf(fd));
 }
 
 function slabOf(spec: MapSpec, host: StoreHost, atFirst: number): Slab {

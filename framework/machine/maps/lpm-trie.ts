@@ -11,7 +11,8 @@ const LENGTH_BYTES = 4;
 
 /**
  * lpm_trie: keys are prefixes; a lookup finds the longest one that its key begins with. Prefixes are kept by length
- * and bits, so a lookup tries each length that there is, from the longest.
+ * and bits, so a lookup tries each length that there is, from the longest. Bits behind a prefix count for nothing, but
+ * are kept for listing it, as in the kernel.
  */
 export class PrefixStore extends Store {
   readonly #keys: KeyTable;
@@ -20,6 +21,8 @@ export class PrefixStore extends Store {
   /** How many prefixes of each length there are. */
   readonly #lengths: Uint32Array;
   readonly #probe: Uint8Array;
+  /** Keys as they were given, by slot. */
+  #given: Uint8Array;
 
   constructor(spec: MapSpec, slab: Slab) {
     super(spec);
@@ -28,6 +31,7 @@ export class PrefixStore extends Store {
     this.#bits = (spec.keySize - LENGTH_BYTES) * 8;
     this.#lengths = new Uint32Array(this.#bits + 1);
     this.#probe = new Uint8Array(spec.keySize);
+    this.#given = new Uint8Array(spec.keySize);
   }
 
   override get region(): Region {
@@ -80,7 +84,19 @@ export class PrefixStore extends Store {
       this.#slab.reserve(slot);
     } else if (flags === NOEXIST) return errno.EEXIST;
     this.#slab.write(slot, value, valueAt, 0);
+    this.#keep(slot, key, keyAt);
     return 0;
+  }
+
+  #keep(slot: number, key: Uint8Array, at: number): void {
+    const { keySize, maxEntries } = this.spec;
+    const place = slot * keySize;
+    if (place >= this.#given.length) {
+      const grown = new Uint8Array(Math.min(2 * this.#given.length, maxEntries * keySize));
+      grown.set(this.#given);
+      this.#given = grown;
+    }
+    for (let i = 0; i < keySize; i++) this.#given[place + i] = key[at + i]!;
   }
 
   override remove(key: Uint8Array, at: number): number {
@@ -98,7 +114,8 @@ export class PrefixStore extends Store {
     if (after !== null && indexAt(after, 0) <= this.#bits) from = this.#exact(after, 0, indexAt(after, 0));
     const slot = this.#keys.after(from);
     if (slot === NONE) return errno.ENOENT;
-    this.#keys.copyKey(slot, into);
+    const { keySize } = this.spec;
+    into.set(this.#given.subarray(slot * keySize, (slot + 1) * keySize));
     return 0;
   }
 

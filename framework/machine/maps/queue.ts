@@ -2,8 +2,33 @@ import type { MapSpec } from "../../object/object-spec.ts";
 import { errno } from "../errno.ts";
 import { EXIST, Store } from "./store.ts";
 
+/** Values without keys: what tables write is pushed, and there is nothing to list or to delete. */
+abstract class KeylessStore extends Store {
+  /** What the kernel answers to what needs a key. */
+  protected abstract readonly refusal: number;
+
+  override update(
+    _key: Uint8Array,
+    _keyAt: number,
+    value: Uint8Array,
+    valueAt: number,
+    flags: number,
+  ): number {
+    return this.push(value, valueAt, flags);
+  }
+
+  override remove(): number {
+    return this.refusal;
+  }
+
+  override next(): number {
+    return this.refusal;
+  }
+}
+
 /** queue, stack: values without keys, taken out in the order they came or the other way round. */
-export class QueueStore extends Store {
+export class QueueStore extends KeylessStore {
+  protected readonly refusal = errno.EINVAL;
   readonly #values: Uint8Array[] = [];
   /** Values before this one were taken; they are dropped from time to time. */
   #head = 0;
@@ -48,31 +73,14 @@ export class QueueStore extends Store {
   override read(_key: Uint8Array, into: Uint8Array): number {
     return this.take(into, 0, true);
   }
-
-  override update(
-    _key: Uint8Array,
-    _keyAt: number,
-    value: Uint8Array,
-    valueAt: number,
-    flags: number,
-  ): number {
-    return this.push(value, valueAt, flags);
-  }
-
-  override remove(): number {
-    return errno.EINVAL;
-  }
-
-  override next(): number {
-    return errno.EINVAL;
-  }
 }
 
 /** Hash functions of a filter that says nothing else (map_extra 0). */
 const HASHES = 5;
 
 /** bloom_filter: tells that a value was never added, or that it probably was. */
-export class BloomStore extends Store {
+export class BloomStore extends KeylessStore {
+  protected readonly refusal = errno.EOPNOTSUPP;
   readonly #bits: Uint32Array;
   readonly #mask: number;
 
@@ -106,24 +114,6 @@ export class BloomStore extends Store {
   /** For tables a lookup reads the value it asks about from where it would put one. */
   override read(_key: Uint8Array, value: Uint8Array): number {
     return this.take(value, 0);
-  }
-
-  override update(
-    _key: Uint8Array,
-    _keyAt: number,
-    value: Uint8Array,
-    valueAt: number,
-    flags: number,
-  ): number {
-    return this.push(value, valueAt, flags);
-  }
-
-  override remove(): number {
-    return errno.EOPNOTSUPP;
-  }
-
-  override next(): number {
-    return errno.EOPNOTSUPP;
   }
 
   #bit(value: Uint8Array, at: number, seed: number): number {

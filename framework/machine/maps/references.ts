@@ -1,3 +1,4 @@
+import { mapKinds } from "../../../maps/kinds.ts";
 import type { MapSpec } from "../../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../../programs/kinds.ts";
 import { errno } from "../errno.ts";
@@ -87,22 +88,55 @@ export class ProgramStore extends SlotStore<Referable> {
   }
 }
 
-/** array_of_maps */
-export class MapArrayStore extends SlotStore<MachineMap> {
+/** BPF_F_INNER_MAP: arrays inside may have any number of entries. */
+const ANY_SIZE = 0x1000;
+
+/**
+ * Whether a map may be in slots that are declared for maps like another one: the same kind, sizes and flags, and for
+ * arrays the same number of entries (array_map_meta_equal of kernel/bpf/arraymap.c).
+ */
+function isLike(wanted: MapSpec, { store: { spec } }: MachineMap): boolean {
+  const shape = ({ kind, keySize, valueSize, flags, frozen, maxEntries }: MapSpec): string => {
+    const all = flags | mapKinds[kind].flags;
+    const entries = kind === "array" && (all & ANY_SIZE) === 0 ? maxEntries : "any";
+    return [kind, keySize, valueSize, all, frozen, entries].join(" ");
+  };
+  return shape(wanted) === shape(spec);
+}
+
+/** Finds the map that a descriptor in a value means, for slots that are declared for maps like `wanted`. */
+export class InnerMaps {
+  readonly #wanted: MapSpec;
   readonly #mapOf: (fd: number) => MachineMap | undefined;
 
-  constructor(spec: MapSpec, mapOf: (fd: number) => MachineMap | undefined) {
-    super(spec);
+  constructor(wanted: MapSpec, mapOf: (fd: number) => MachineMap | undefined) {
+    this.#wanted = wanted;
     this.#mapOf = mapOf;
+  }
+
+  /** The map, or an error. */
+  take(value: Uint8Array, at: number): MachineMap | number {
+    const map = this.#mapOf(indexAt(value, at));
+    if (map === undefined) return errno.EBADF;
+    return isLike(this.#wanted, map) ? map : errno.EINVAL;
+  }
+}
+
+/** array_of_maps */
+export class MapArrayStore extends SlotStore<MachineMap> {
+  readonly #inner: InnerMaps;
+
+  constructor(spec: MapSpec, inner: InnerMaps) {
+    super(spec);
+    this.#inner = inner;
   }
 
   override update(key: Uint8Array, keyAt: number, value: Uint8Array, valueAt: number, flags: number): number {
     const index = indexAt(key, keyAt);
-    if (flags > EXIST) return errno.EINVAL;
+    if (flags !== 0) return errno.EINVAL;
     if (index >= this.spec.maxEntries) return errno.E2BIG;
-    if (flags === NOEXIST) return errno.EEXIST;
-    const inner = this.#mapOf(indexAt(value, valueAt));
-    if (inner === undefined) return errno.EBADF;
+    const inner = this.#inner.take(value, valueAt);
+    if (typeof inner === "number") return inner;
     inner.retain();
     this.put(index, inner);
     return 0;
@@ -120,13 +154,14 @@ export class MapArrayStore extends SlotStore<MachineMap> {
 /** hash_of_maps */
 export class MapHashStore extends Store {
   readonly #keys: KeyTable;
-  readonly #inner: (MachineMap | undefined)[] = [];
-  readonly #mapOf: (fd: number) => MachineMap | undefined;
+  /** By the slots of keys. */
+  readonly #held: (MachineMap | undefined)[] = [];
+  readonly #inner: InnerMaps;
 
-  constructor(spec: MapSpec, mapOf: (fd: number) => MachineMap | undefined) {
+  constructor(spec: MapSpec, inner: InnerMaps) {
     super(spec);
     this.#keys = new KeyTable(spec.keySize, spec.maxEntries);
-    this.#mapOf = mapOf;
+    this.#inner = inner;
   }
 
   override read(key: Uint8Array, into: Uint8Array): number {
@@ -137,9 +172,9 @@ export class MapHashStore extends Store {
   }
 
   override update(key: Uint8Array, keyAt: number, value: Uint8Array, valueAt: number, flags: number): number {
+    const inner = this.#inner.take(value, valueAt);
+    if (typeof inner === "number") return inner;
     if (flags > EXIST) return errno.EINVAL;
-    const inner = this.#mapOf(indexAt(value, valueAt));
-    if (inner === undefined) return errno.EBADF;
     let slot = this.#keys.find(key, keyAt);
     if (slot === NONE) {
       if (flags === EXIST) return errno.ENOENT;
@@ -147,8 +182,8 @@ export class MapHashStore extends Store {
       if (slot === NONE) return errno.E2BIG;
     } else if (flags === NOEXIST) return errno.EEXIST;
     inner.retain();
-    this.#inner[slot]?.drop();
-    this.#inner[slot] = inner;
+    this.#held[slot]?.drop();
+    this.#held[slot] = inner;
     return 0;
   }
 
@@ -156,8 +191,8 @@ export class MapHashStore extends Store {
     const slot = this.#keys.find(key, at);
     if (slot === NONE) return errno.ENOENT;
     this.#keys.remove(slot);
-    this.#inner[slot]?.drop();
-    this.#inner[slot] = undefined;
+    this.#held[slot]?.drop();
+    this.#held[slot] = undefined;
     return 0;
   }
 
@@ -170,11 +205,11 @@ export class MapHashStore extends Store {
 
   override mapAt(key: Uint8Array, at: number): MachineMap | null {
     const slot = this.#keys.find(key, at);
-    return slot === NONE ? null : (this.#inner[slot] ?? null);
+    return slot === NONE ? null : (this.#held[slot] ?? null);
   }
 
   override dispose(): void {
-    for (const inner of this.#inner) inner?.drop();
-    this.#inner.length = 0;
+    for (const inner of this.#held) inner?.drop();
+    this.#held.length = 0;
   }
 }

@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MapError, UnsupportedError, UsageError } from "../../../framework/core/errors.ts";
 import { Scope } from "../../../framework/core/scope.ts";
 import type { MapSpec } from "../../../framework/object/object-spec.ts";
-import { isBatchMap, isPopMap, type RawMap, type Runtime } from "../../../framework/runtime/types.ts";
+import {
+  isBatchMap,
+  isFilterMap,
+  isPopMap,
+  isSharedMap,
+  type RawMap,
+  type Runtime,
+} from "../../../framework/runtime/types.ts";
 import { valueBytes } from "../../../maps/kinds.ts";
 import { key, map } from "../../kernel/runtime/assembly.ts";
 import { openLabels } from "../../kernel/runtime/kernel-objects.ts";
@@ -99,6 +106,63 @@ describe.each(runtimes)("maps of the $name", ({ open, reason }) => {
     expect(routes.lookup(prefix(32, 11, 1, 2, 3), into)).toBe(false);
   });
 
+  test("a prefix is listed with the bits behind it that it was written with last", () => {
+    const routes = create(map("lpm_trie", { keySize: 8, valueSize: 4 }));
+    const prefix = (...address: number[]): Uint8Array => Uint8Array.of(8, 0, 0, 0, ...address);
+    routes.update(prefix(10, 1, 2, 3), key(1), "any");
+    routes.update(prefix(10, 0, 0, 9), key(2), "any");
+    const listed = new Uint8Array(8);
+    expect(routes.nextKey(null, listed)).toBe(true);
+    expect(listed).toEqual(prefix(10, 0, 0, 9));
+    expect(routes.nextKey(listed, new Uint8Array(8))).toBe(false);
+  });
+
+  describe.each(["array_of_maps", "hash_of_maps"] as const)("%s", (kind) => {
+    const outer = (inner: MapSpec | undefined): MapSpec =>
+      map(kind, { name: "outer", valueSize: 4, ...(inner && { inner }) });
+    const put = (target: RawMap, inner: RawMap): string =>
+      codeOf(() => {
+        if (!isSharedMap(inner)) throw new Error("not a SharedMap");
+        target.update(key(1), key(inner.fd), "any");
+      });
+
+    test("takes tables like the declared one, and shows their number", () => {
+      const inside = create(map("hash"));
+      const target = create(outer(map("hash", { maxEntries: 99 })));
+      expect(target.lookup(key(1), new Uint8Array(4))).toBe(false);
+      expect(put(target, inside)).toBe("no error");
+      const shown = new Uint8Array(4);
+      expect(target.lookup(key(1), shown)).toBe(true);
+      expect(isSharedMap(inside) && shown).toEqual(isSharedMap(inside) && key(inside.id));
+      expect(target.delete(key(1))).toBe(true);
+      expect(target.delete(key(1))).toBe(false);
+    });
+
+    test.each([
+      ["another kind", map("lru_hash")],
+      ["other keys", map("hash", { keySize: 8 })],
+      ["other values", map("hash", { valueSize: 16 })],
+      ["other flags", map("hash", { flags: 1 })],
+    ])("refuses a table of %s", (_what, other) => {
+      const target = create(outer(map("hash")));
+      expect(put(target, create(other))).toBe("MAP_OPERATION");
+      expect(target.lookup(key(1), new Uint8Array(4))).toBe(false);
+    });
+
+    test("refuses an array of another length, unless the declared one is for any", () => {
+      const target = create(outer(map("array", { maxEntries: 4 })));
+      expect(put(target, create(map("array", { maxEntries: 5 })))).toBe("MAP_OPERATION");
+      expect(put(target, create(map("array", { maxEntries: 4 })))).toBe("no error");
+    });
+
+    test("cannot be without a declared table, nor with one that never nests", () => {
+      expect(codeOf(() => create(outer(undefined)))).toBe("MAP_CREATE");
+      expect(codeOf(() => create(outer(map("prog_array", { valueSize: 4 }))))).toBe("MAP_CREATE");
+      const nested = map("array_of_maps", { valueSize: 4, inner: map("hash") });
+      expect(codeOf(() => create(outer(nested)))).toBe("MAP_CREATE");
+    });
+  });
+
   test("create on a present key throws KEY_EXISTS and leaves the value alone", () => {
     const counts = create(map("hash"));
     counts.update(key(1), filled(counts, 1), "create");
@@ -192,6 +256,18 @@ describe.each(runtimes)("maps of the $name", ({ open, reason }) => {
     const queue = create(map("queue", { keySize: 0, maxEntries: 1 }));
     queue.update(new Uint8Array(0), filled(queue, 1), "any");
     expect(codeOf(() => queue.update(new Uint8Array(0), filled(queue, 1), "any"))).toBe("MAP_FULL");
+  });
+
+  test("a filter has what was added, and surely lacks most of the rest", () => {
+    const filter = create(map("bloom_filter", { keySize: 0, valueSize: 4, maxEntries: 100 }));
+    if (!isFilterMap(filter)) throw new Error("not a FilterMap");
+    const none = new Uint8Array(0);
+    for (let i = 0; i < 100; i++) filter.update(none, key(i), "any");
+    for (let i = 0; i < 100; i++) expect(filter.mayHave(key(i))).toBe(true);
+    const wrong = Array.from({ length: 1000 }, (_, i) => filter.mayHave(key(1000 + i))).filter(Boolean);
+    expect(wrong.length).toBeLessThan(200);
+    expect(codeOf(() => filter.update(none, key(1), "create"))).toBe("MAP_OPERATION");
+    expect(codeOf(() => filter.delete(none))).toBe("MAP_OPERATION");
   });
 
   test("a map of read-only data has its bytes and takes no others", () => {
