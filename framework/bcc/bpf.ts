@@ -92,7 +92,8 @@ export interface WaitOptions {
  * A compiled source with its tables, programs and attachments: BCC's class, with BCC's names.
  *
  * The constructor compiles (or takes the object from the cache), creates the tables, and attaches every function whose
- * name or section says where. Closing detaches and frees all of it; so does the end of the process, however it ends.
+ * name or section says where. Closing detaches and frees all of it; so does the end of the process. One that is killed
+ * leaves pinned tables, and attachments that the kernel has no link for.
  */
 export class BPF extends NetworkHooks implements Disposable {
   protected readonly scope = new Scope("this BPF object");

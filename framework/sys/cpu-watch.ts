@@ -14,6 +14,10 @@ const LONGEST = 2048;
 /** A CPU that came or went. */
 export type CpuListener = (change: { readonly cpu: number; readonly isOnline: boolean }) => void;
 
+/** Who wants to know; all share one socket. */
+const listeners = new Set<CpuListener>();
+let closeSocket: (() => void) | undefined;
+
 /**
  * Calls back when a CPU comes online or goes offline, until the watch is disposed; does not keep the process alive. The
  * kernel tells the first network namespace only: elsewhere nothing is heard.
@@ -21,6 +25,21 @@ export type CpuListener = (change: { readonly cpu: number; readonly isOnline: bo
  * @throws SyscallError to be wrapped by the caller
  */
 export function watchCpus(onChange: CpuListener): Disposable {
+  closeSocket ??= openSocket();
+  // A function of its own, so that one who watches twice is told twice.
+  const listener: CpuListener = (change) => onChange(change);
+  listeners.add(listener);
+  return {
+    [Symbol.dispose]() {
+      if (!listeners.delete(listener) || listeners.size > 0) return;
+      closeSocket?.();
+      closeSocket = undefined;
+    },
+  };
+}
+
+/** Listens to the kernel; gives how to stop. */
+function openSocket(): () => void {
   const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
   const number = checked("socket(AF_NETLINK)", libc().socket(AF_NETLINK, type, NETLINK_KOBJECT_UEVENT));
   const socket = new Fd(number, "the socket for news of CPUs");
@@ -29,13 +48,10 @@ export function watchCpus(onChange: CpuListener): Disposable {
       const address = sockaddrNl.encode({ nl_family: AF_NETLINK, nl_groups: KERNEL_EVENTS });
       checked("bind(AF_NETLINK)", libc().bind(socket.number, Number(arena.in(address)), address.length));
     });
-    const stop = watchQuietly(socket.number, () => readAll(socket, onChange));
-    return {
-      [Symbol.dispose]() {
-        if (socket.closed) return;
-        stop();
-        socket[Symbol.dispose]();
-      },
+    const stop = watchQuietly(socket.number, () => readAll(socket));
+    return () => {
+      stop();
+      socket[Symbol.dispose]();
     };
   } catch (error) {
     socket[Symbol.dispose]();
@@ -43,13 +59,13 @@ export function watchCpus(onChange: CpuListener): Disposable {
   }
 }
 
-function readAll(socket: Fd, onChange: CpuListener): void {
+function readAll(socket: Fd): void {
   const buffer = pinned(LONGEST);
   while (!socket.closed) {
     const length = libc().recv(socket.number, buffer.address, LONGEST, 0);
-    if (length <= 0) return; // nothing more for now
+    if (length <= 0) return; // all is read: the socket does not block
     const change = changeIn(Buffer.from(buffer.bytes.subarray(0, length)).toString("latin1"));
-    if (change !== undefined) onChange(change);
+    if (change !== undefined) for (const listener of [...listeners]) listener(change);
   }
 }
 

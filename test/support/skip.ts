@@ -4,6 +4,7 @@ import { supports } from "../../framework/kernel/features.ts";
 import { KernelRuntime } from "../../framework/kernel/kernel-runtime.ts";
 import type { FeatureName } from "../../framework/runtime/types.ts";
 import { kernelConfig, kernelRelease, kernelSymbol, kernelVersion } from "../../framework/sys/proc.ts";
+import { resultsVariable } from "../guest/report-line.ts";
 
 /** What leaves a feature out of a kernel that is new enough for it. */
 const CONFIGURATION: Readonly<Partial<Record<FeatureName, string>>> = {
@@ -29,6 +30,12 @@ export function needsKernel(context: TestContext, ...features: readonly FeatureN
 export function needsMissingKprobes(context: TestContext): void {
   needsKernel(context);
   if (supports("kprobe").state === "yes") context.skip("this kernel has kprobes");
+}
+
+/** Lets a test that changes the whole machine run only in a guest, which is thrown away afterwards. */
+export function needsGuest(context: TestContext): void {
+  needsKernel(context);
+  if (process.env[resultsVariable] === undefined) context.skip("changes the whole machine: for guests only");
 }
 
 /** Lets a test run only where the kernel has a feature; see `needsKernel`. */

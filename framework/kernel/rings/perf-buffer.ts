@@ -3,6 +3,7 @@ import { u32, viewOf } from "../../core/layout.ts";
 import { Scope } from "../../core/scope.ts";
 import type { EventOptions, EventSource, LostCallback, RecordCallback } from "../../runtime/types.ts";
 import { errnoOf } from "../../sys/bpf.ts";
+import { watchCpus } from "../../sys/cpu-watch.ts";
 import { watchReadable } from "../../sys/poller.ts";
 import { onlineCpus } from "../../sys/proc.ts";
 import type { KernelMap } from "../kernel-map.ts";
@@ -12,11 +13,18 @@ import { PerfRing } from "./perf-ring.ts";
 /** Records of one CPU before the next one's turn, so that a busy CPU does not keep others waiting. */
 const RECORDS_PER_TURN = 128;
 
-/** One perf ring per CPU that runs now; the map gives programs the ring of the CPU they run on. */
+/**
+ * One perf ring for each CPU that runs; the map gives programs the ring of the CPU they run on. The kernel ends a ring
+ * with its CPU, so a CPU that comes back gets another, and the records of the one before are still handed over.
+ */
 export class PerfBuffer implements EventSource {
   readonly #map: KernelMap;
+  readonly #options: EventOptions;
   readonly #scope: Scope;
+  /** Those of CPUs that run, and those of CPUs that went and left records. */
   readonly #rings: PerfRing[] = [];
+  readonly #ended = new Set<PerfRing>();
+  readonly #watches = new Set<RingWatch>();
   #turn = 0;
   #closed = false;
 
@@ -25,49 +33,79 @@ export class PerfBuffer implements EventSource {
    * @throws PermissionError without CAP_PERFMON; MapError when pages cannot be had
    */
   constructor(map: KernelMap, options: EventOptions) {
-    const { pages, wakeupEvents } = options;
+    const { pages } = options;
     if (!Number.isInteger(pages) || pages < 1 || (pages & (pages - 1)) !== 0) {
       throw new UsageError(`the perf buffer "${map.spec.name}" takes a power of two of pages, not ${pages}`);
     }
     this.#map = map;
+    this.#options = options;
     this.#scope = new Scope(`the perf buffer "${map.spec.name}"`);
+    this.#scope.defer(() => this.#takeOutAll());
     try {
-      for (const cpu of onlineCpus()) this.#open({ cpu, pages, wakeupEvents });
+      // Watched first: a CPU that comes online in between is then seen twice, and not missed.
+      const watch = watchCpus(({ cpu, isOnline }) => {
+        this.#end(cpu);
+        if (isOnline) this.#openOn(cpu);
+      });
+      this.#scope.own(watch);
+      for (const cpu of onlineCpus()) this.#openOn(cpu);
     } catch (error) {
       this.#scope[Symbol.dispose]();
-      throw this.#explain(error, pages);
+      throw this.#explain(error);
     }
   }
 
-  #open(options: { readonly cpu: number; readonly pages: number; readonly wakeupEvents: number }): void {
-    const key = numberBytes(options.cpu);
-    let ring: PerfRing;
+  #openOn(cpu: number): void {
     try {
-      ring = this.#scope.own(
-        new PerfRing(`perf buffer "${this.#map.spec.name}" on CPU ${options.cpu}`, options),
-      );
+      this.#open(cpu);
     } catch (error) {
       // The CPU went offline meanwhile, and so nothing runs on it.
-      if (errnoOf(error) === "ENODEV") return;
-      throw error;
+      if (errnoOf(error) !== "ENODEV") throw this.#explain(error);
     }
-    this.#map.update(key, numberBytes(ring.fd), "any");
-    // The map holds the event, so taking the ring out of it is what lets the kernel free it.
-    this.#scope.defer(() => this.#remove(key));
+  }
+
+  #open(cpu: number): void {
+    const { pages, wakeupEvents } = this.#options;
+    const label = `perf buffer "${this.#map.spec.name}" on CPU ${cpu}`;
+    const ring = this.#scope.own(new PerfRing(label, { cpu, pages, wakeupEvents }));
+    this.#map.update(numberBytes(cpu), numberBytes(ring.fd), "any");
     this.#rings.push(ring);
+    for (const watch of this.#watches) watch.add(ring);
   }
 
-  #remove(key: Uint8Array): void {
-    if (!this.#map.closed) this.#map.delete(key);
+  /** Ends a CPU's ring, which stays until its records are read. */
+  #end(cpu: number): void {
+    const ring = this.#rings.find((candidate) => candidate.cpu === cpu && !this.#ended.has(candidate));
+    if (ring === undefined) return;
+    this.#takeOut(ring);
+    this.#ended.add(ring);
+    if (!ring.hasData) this.#free(ring);
+    for (const watch of this.#watches) watch.remove(ring);
   }
 
-  #explain(error: unknown, pages: number): unknown {
+  /** The map holds the event, so taking the ring out of it is what lets the kernel free it. */
+  #takeOut({ cpu }: PerfRing): void {
+    if (!this.#map.closed) this.#map.delete(numberBytes(cpu));
+  }
+
+  #takeOutAll(): void {
+    for (const ring of this.#rings) if (!this.#ended.has(ring)) this.#takeOut(ring);
+  }
+
+  #free(ring: PerfRing): void {
+    this.#ended.delete(ring);
+    this.#rings.splice(this.#rings.indexOf(ring), 1);
+    this.#scope.disown(ring);
+    ring[Symbol.dispose]();
+  }
+
+  #explain(error: unknown): unknown {
     const errno = errnoOf(error);
     if (errno === undefined) return error;
     const { name } = this.#map.spec;
     // Mapping answers EPERM when the pages go beyond kernel.perf_event_mlock_kb.
     if (isPermission(errno)) return missingPrivilege(`opening perf buffer "${name}"`, "CAP_PERFMON", error);
-    const why = errno === "ENOMEM" ? `no memory for ${pages} pages per CPU` : errno;
+    const why = errno === "ENOMEM" ? `no memory for ${this.#options.pages} pages per CPU` : errno;
     return new MapError("MAP_OPERATION", `cannot open perf buffer "${name}": ${why}`, { cause: error });
   }
 
@@ -81,43 +119,80 @@ export class PerfBuffer implements EventSource {
       idle = count === 0 ? idle + 1 : 0;
       this.#turn++;
     }
+    for (const ring of this.#ended) if (!ring.hasData) this.#free(ring);
     return total;
   }
 
   watch(onReady: () => void): () => void {
-    const watching = new Scope(`watching perf buffer "${this.#map.spec.name}"`);
-    const ready = (): void => {
-      onReady();
-      again();
-    };
-    // A perf event is readable once per wake-up, whatever the reader leaves behind.
-    let scheduled: NodeJS.Immediate | undefined;
-    const again = (): void => {
-      if (watching.closed || scheduled !== undefined || !this.#hasData) return;
-      scheduled = setImmediate(() => {
-        scheduled = undefined;
-        ready();
-      });
-    };
-    for (const ring of this.#rings) watching.defer(watchReadable(ring.fd, ready));
-    watching.defer(() => clearImmediate(scheduled));
-    // The event loop starts waiting for a new descriptor in its next turn, and that takes away a wake-up that came
-    // before: so look once more after that turn.
-    watching.defer(afterTwoTurns(again));
-    this.#scope.own(watching);
+    const watch = new RingWatch(this.#rings, onReady);
+    this.#watches.add(watch);
+    this.#scope.own(watch);
     return () => {
-      this.#scope.disown(watching);
-      watching[Symbol.dispose]();
+      this.#watches.delete(watch);
+      this.#scope.disown(watch);
+      watch[Symbol.dispose]();
     };
-  }
-
-  get #hasData(): boolean {
-    return this.#rings.some((ring) => ring.hasData);
   }
 
   [Symbol.dispose](): void {
     this.#closed = true;
     this.#scope[Symbol.dispose]();
+  }
+}
+
+/** Calls back while rings have records. */
+class RingWatch implements Disposable {
+  readonly #rings: readonly PerfRing[];
+  readonly #onReady: () => void;
+  readonly #stops = new Map<PerfRing, () => void>();
+  readonly #stopLooking: () => void;
+  #scheduled: NodeJS.Immediate | undefined;
+  #closed = false;
+
+  /** @param rings as they come and go; those that come are to be added */
+  constructor(rings: readonly PerfRing[], onReady: () => void) {
+    this.#rings = rings;
+    this.#onReady = onReady;
+    for (const ring of rings) this.add(ring);
+    // The event loop starts waiting for a new descriptor in its next turn, and that takes away a wake-up that came
+    // before: so look once more after that turn.
+    this.#stopLooking = afterTwoTurns(() => this.#again());
+  }
+
+  add(ring: PerfRing): void {
+    this.#stops.set(
+      ring,
+      watchReadable(ring.fd, () => this.#ready()),
+    );
+  }
+
+  /** Waits no more for a ring that has ended; what it has is still told of. */
+  remove(ring: PerfRing): void {
+    this.#stops.get(ring)?.();
+    this.#stops.delete(ring);
+    this.#again();
+  }
+
+  #ready(): void {
+    this.#onReady();
+    this.#again();
+  }
+
+  /** A perf event is readable once per wake-up, whatever the reader leaves behind. */
+  #again(): void {
+    if (this.#closed || this.#scheduled !== undefined || !this.#rings.some((ring) => ring.hasData)) return;
+    this.#scheduled = setImmediate(() => {
+      this.#scheduled = undefined;
+      this.#ready();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#closed = true;
+    this.#stopLooking();
+    clearImmediate(this.#scheduled);
+    for (const stop of this.#stops.values()) stop();
+    this.#stops.clear();
   }
 }
 

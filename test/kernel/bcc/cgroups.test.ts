@@ -1,6 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, openSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { isAtLeast } from "../../../framework/core/version.ts";
 import { AttachError, BPF, BPFAttachType, UsageError } from "../../../framework/index.ts";
@@ -9,21 +8,8 @@ import { type ProgramKind, programKinds } from "../../../framework/programs/kind
 import { kernelVersion } from "../../../framework/sys/proc.ts";
 import { SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
+import { type Ended, OwnCgroup } from "./cgroup.ts";
 import { failure, open } from "./open.ts";
-
-/** Where the second version's hierarchy is mounted: alone, or beside the first version's. */
-function hierarchy(): string {
-  const mounts = readFileSync("/proc/mounts", "latin1").split("\n");
-  const place = mounts.map((line) => line.split(" ")).find(([, , type]) => type === "cgroup2")?.[1];
-  if (place === undefined) throw new Error("no cgroup2 is mounted");
-  return place;
-}
-
-/** How a command ended that ran in the cgroup. */
-interface Ended {
-  readonly status: number | null;
-  readonly output: string;
-}
 
 const PORT = 4281;
 
@@ -83,25 +69,18 @@ const PROGRAMS = `
   char LICENSE[] SEC("license") = "GPL";`;
 
 describe("programs at a cgroup", { timeout: SCRIPT_TIMEOUT_MS }, () => {
+  let cgroup: OwnCgroup;
   let folder: string;
 
   beforeEach((context) => {
     needsKernel(context, "link");
-    folder = join(hierarchy(), `rxbpf-test-${process.pid}`);
-    mkdirSync(folder);
+    cgroup = new OwnCgroup();
+    folder = cgroup.folder;
   });
 
-  afterEach(() => rmdirSync(folder));
+  afterEach(() => cgroup[Symbol.dispose]());
 
-  /** Runs a command as the only process of the cgroup. */
-  function inside(...command: readonly string[]): Ended {
-    const join = 'echo $$ >"$0/cgroup.procs" && exec "$@"';
-    const { status, stdout, stderr } = spawnSync("sh", ["-c", join, folder, ...command], {
-      encoding: "utf8",
-    });
-    return { status, output: `${stdout}${stderr}` };
-  }
-
+  const inside = (...command: readonly string[]): Ended => cgroup.run(...command);
   const script = (text: string): Ended => inside(process.execPath, "-e", text);
 
   function counts(b: BPF): readonly number[] {
