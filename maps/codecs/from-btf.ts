@@ -1,9 +1,12 @@
 import { LayoutError } from "../../framework/core/errors.ts";
 import { bytes, type Codec, show } from "../../framework/core/layout.ts";
 import type { Btf, BtfMember, BtfType } from "../../framework/object/btf.ts";
+import { isFlexible, type RecordField, recordFields } from "../../framework/object/record-fields.ts";
 import { bitField } from "./bit-field.ts";
+import { enumCodec } from "./enumeration.ts";
 import { atField } from "./field-path.ts";
-import { type Field, recordCodec } from "./record.ts";
+import { bytesReader, isOpen, itemsReader, type PieceReader, textReader } from "./open-record.ts";
+import { type Field, recordCodec, type Tail } from "./record.ts";
 import { bool, floats, integerOf } from "./scalars.ts";
 import { textArray } from "./text-array.ts";
 
@@ -24,7 +27,8 @@ const made = new WeakMap<Btf, Map<number, Codec<unknown>>>();
  * | other arrays | array |
  * | struct, union | object; anonymous members' fields appear in the record around them |
  *
- * A flexible array at a record's end reads as an empty array: a codec has one size.
+ * Enums are written as numbers or as their enumerators' names. A flexible array at a record's end is empty in what
+ * has one size, as values of tables have; in events it has what the record's length leaves (`OpenCodec`).
  * @throws LayoutError for what has no bytes: void, functions, types that are only declared
  */
 export function codecOf(btf: Btf, typeId: number): Codec<unknown> {
@@ -49,7 +53,7 @@ function make(btf: Btf, id: number): Codec<unknown> {
       return type.bool ? bool : required(integerOf(type.size, type.signed), btf, id);
     case "enum":
     case "enum64":
-      return required(integerOf(type.size, type.signed), btf, id);
+      return enumCodec(required(integerOf(type.size, type.signed), btf, id), type);
     case "float":
       return required(floats.get(type.size), btf, id);
     case "ptr":
@@ -61,7 +65,8 @@ function make(btf: Btf, id: number): Codec<unknown> {
       return recordCodec(nameOfRecord(btf, id), {
         size: type.size,
         align: btf.alignOf(id),
-        fields: fieldsOf(btf, type.members, 0),
+        fields: fieldsOf(btf, type.members),
+        tail: tailOf(btf, type.members),
       });
     case "datasec":
       return recordCodec(`section ${type.name}`, {
@@ -134,51 +139,57 @@ function isList(value: unknown): value is ArrayLike<unknown> {
   return Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 }
 
-/** A record's fields in declaration order, with those of anonymous members in place of the members. */
-function fieldsOf(btf: Btf, members: readonly BtfMember[], base: number): readonly Field[] {
-  return members.flatMap((member): readonly Field[] => {
-    const id = btf.resolve(member.type);
-    const type = btf.type(id);
-    if (member.name === "") {
-      if (type.kind !== "struct" && type.kind !== "union") return [];
-      return fieldsOf(btf, type.members, base + member.bitOffset / 8);
+/** The field that has whatever bytes follow a record's size; undefined for a record of one size. */
+function tailOf(btf: Btf, members: readonly BtfMember[]): Tail | undefined {
+  for (const field of recordFields(btf, members)) {
+    if (field.bits !== 0) continue;
+    const place = { name: field.name, offset: field.bitOffset / 8 };
+    if (isFlexible(btf, field)) {
+      const read = flexibleReader(btf, field);
+      if (read !== undefined) return { ...place, least: 0, read };
+      continue;
     }
+    const codec = codecOf(btf, field.type);
+    if (!isOpen(codec)) continue;
+    return { ...place, least: codec.least, read: (view, at, length) => codec.readUpTo(view, at, length) };
+  }
+  return undefined;
+}
+
+function flexibleReader(btf: Btf, { type: id }: RecordField): PieceReader | undefined {
+  const type = btf.type(id);
+  if (type.kind !== "array") return undefined;
+  const element = btf.type(btf.resolve(type.element));
+  if (element.kind === "int" && element.size === 1 && !element.bool) {
+    if (element.name === "char") return textReader;
+    if (!element.signed) return bytesReader;
+  }
+  const item = codecOf(btf, type.element);
+  return item.size === 0 ? undefined : itemsReader(item);
+}
+
+/** A record's fields in declaration order, with those of anonymous members in place of the members. */
+function fieldsOf(btf: Btf, members: readonly BtfMember[]): readonly Field[] {
+  return recordFields(btf, members).map((field) => {
     try {
-      return [fieldOf(btf, member, base)];
+      return fieldOf(btf, field);
     } catch (error) {
-      throw atField(member.name, error);
+      throw atField(field.name, error);
     }
   });
 }
 
-function fieldOf(btf: Btf, member: BtfMember, base: number): Field {
-  const id = btf.resolve(member.type);
+function fieldOf(btf: Btf, { name, type: id, bitOffset, bits }: RecordField): Field {
+  if (bits === 0) return { name, offset: bitOffset / 8, codec: codecOf(btf, id) };
   const type = btf.type(id);
-  const bits = bitsOf(member, type);
-  if (bits === undefined) {
-    return { name: member.name, offset: base + member.bitOffset / 8, codec: codecOf(btf, id) };
-  }
   const isBool = type.kind === "int" && type.bool;
-  const isSigned = (type.kind === "int" || type.kind === "enum" || type.kind === "enum64") && type.signed;
-  return {
-    name: member.name,
-    offset: base + Math.floor(bits.from / 8),
-    codec: bitField({
-      shift: bits.from % 8,
-      bits: bits.count,
-      as: isBool ? "boolean" : isSigned ? "signed" : "unsigned",
-      big: btf.sizeOf(id) > 4,
-    }),
-  };
-}
-
-/** Where a bit field's bits are, or undefined for a whole member. Older compilers put the width on the int type. */
-function bitsOf(
-  member: BtfMember,
-  type: BtfType,
-): { readonly from: number; readonly count: number } | undefined {
-  if (member.bitSize !== 0) return { from: member.bitOffset, count: member.bitSize };
-  if (type.kind !== "int" || (type.bitOffset === 0 && type.bits === type.size * 8)) return undefined;
-  if (type.bool && member.bitOffset % 8 === 0) return undefined;
-  return { from: member.bitOffset + type.bitOffset, count: type.bits };
+  const isEnum = type.kind === "enum" || type.kind === "enum64";
+  const isSigned = (type.kind === "int" || isEnum) && type.signed;
+  const codec = bitField({
+    shift: bitOffset % 8,
+    bits,
+    as: isBool ? "boolean" : isSigned ? "signed" : "unsigned",
+    big: btf.sizeOf(id) > 4,
+  });
+  return { name, offset: Math.floor(bitOffset / 8), codec: isEnum ? enumCodec(codec, type) : codec };
 }

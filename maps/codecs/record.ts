@@ -3,6 +3,7 @@ import { LayoutError } from "../../framework/core/errors.ts";
 import { type Codec, show } from "../../framework/core/layout.ts";
 import { atField } from "./field-path.ts";
 import { compileReader, type InlineCodec, sourceOf } from "./inline-codec.ts";
+import type { OpenCodec, PieceReader } from "./open-record.ts";
 
 /** One member of a record, at the offset BTF gives it. */
 export interface Field {
@@ -10,6 +11,16 @@ export interface Field {
   /** Bytes from the record's start. */
   readonly offset: number;
   readonly codec: Codec<unknown>;
+}
+
+/** The field of a record that goes on behind the record's size. */
+export interface Tail {
+  readonly name: string;
+  /** Bytes from the record's start. */
+  readonly offset: number;
+  /** Bytes of it that are always there. */
+  readonly least: number;
+  readonly read: PieceReader;
 }
 
 /** What a struct or union reads as. */
@@ -29,9 +40,14 @@ const mostInlined = 16;
  */
 export function recordCodec(
   what: string,
-  layout: { readonly size: number; readonly align: number; readonly fields: readonly Field[] },
+  layout: {
+    readonly size: number;
+    readonly align: number;
+    readonly fields: readonly Field[];
+    readonly tail?: Tail | undefined;
+  },
 ): InlineCodec<RecordValue> {
-  const { size, align, fields } = layout;
+  const { size, align, fields, tail } = layout;
   const names = new Set(fields.map((field) => field.name));
   const literal = (at: string, bind: (value: unknown) => string): string => {
     const members = fields.map(
@@ -63,7 +79,23 @@ export function recordCodec(
     source: (at, bind) =>
       fields.length > mostInlined ? `${bind(codec)}.read(view, ${at})` : literal(at, bind),
   };
-  return codec;
+  return tail === undefined ? codec : openRecord(codec, tail);
+}
+
+/** The record as an event has it, whose length tells how long its last field is. */
+function openRecord(
+  codec: InlineCodec<RecordValue>,
+  { name, offset, least, read }: Tail,
+): InlineCodec<RecordValue> {
+  const open: InlineCodec<RecordValue> & OpenCodec<RecordValue> = {
+    ...codec,
+    least: offset + least,
+    readUpTo: (view, at, length) => ({
+      ...codec.read(view, at),
+      [name]: read(view, at + offset, length - offset),
+    }),
+  };
+  return open;
 }
 
 /** A name as an object literal takes it. Only in brackets does `__proto__` make a property instead of a prototype. */

@@ -4,6 +4,7 @@ import type { Codec } from "../../framework/core/layout.ts";
 import { perfLength } from "../../framework/object/event-lengths.ts";
 import type { MapSpec } from "../../framework/object/object-spec.ts";
 import { codecOf } from "../codecs/from-btf.ts";
+import { isOpen } from "../codecs/open-record.ts";
 
 /** Makes an event of `length` bytes at an offset. Copies: the bytes may change afterwards. */
 export type RecordDecoder<T> = (view: DataView, at: number, length: number) => T;
@@ -82,6 +83,13 @@ const copied: RecordDecoder<Uint8Array> = (view, at, length) =>
 
 function checked(table: string, codec: Codec<unknown>): RecordDecoder<unknown> {
   const { size } = codec;
+  if (isOpen(codec)) {
+    const { least } = codec;
+    return (view, at, length) => {
+      if (length < least) throw tooShort(table, length, least);
+      return codec.readUpTo(view, at, length);
+    };
+  }
   return (view, at, length) => {
     if (length < size) throw tooShort(table, length, size);
     return codec.read(view, at);

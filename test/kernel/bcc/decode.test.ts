@@ -106,4 +106,56 @@ describe("events decode by the type that the program submits", () => {
     const error = failure(LayoutError, () => out.event(records[0]!));
     expect(error.message).toBe('a record of "out" has 4 bytes, and its type takes 16');
   });
+
+  test("an array without a length at the end has what the record has", async () => {
+    using b = open(`
+      struct line { u32 from; char text[]; };
+      struct path { u8 hops; struct hop { u16 port; u8 mac[6]; } list[]; };
+      struct wrapped { u64 id; struct line line; };
+      BPF_RINGBUF_OUTPUT(lines, 1);
+      BPF_RINGBUF_OUTPUT(paths, 1);
+      BPF_RINGBUF_OUTPUT(wraps, 1);
+      BPF_RINGBUF_OUTPUT(both, 1);
+      int f(${CTX}) {
+        char buffer[32] = {};
+        struct line *line = (struct line *)buffer;
+        line->from = 7;
+        __builtin_memcpy(line->text, "hello", 5);
+        lines.ringbuf_output(line, 9, 0);
+        both.ringbuf_output(line, 7, 0);
+        char room[32] = {};
+        struct path *path = (struct path *)room;
+        path->hops = 2;
+        path->list[1].port = 80;
+        path->list[1].mac[5] = 9;
+        paths.ringbuf_output(path, 18, 0);
+        both.ringbuf_output(path, 10, 0);
+        char more[32] = {};
+        struct wrapped *wrapped = (struct wrapped *)more;
+        wrapped->id = 3;
+        wrapped->line.from = 4;
+        wrapped->line.text[0] = 'x';
+        wraps.ringbuf_output(wrapped, 14, 0);
+        return 0;
+      }`);
+    const got: Record<string, unknown> = {};
+    for (const name of ["lines", "paths", "wraps", "both"]) {
+      const table = b.get_table(name);
+      table.open_ring_buffer((_, data) => {
+        got[name] = [...((got[name] as unknown[]) ?? []), table.event(data)];
+      });
+    }
+    run(b, "f");
+    b.ring_buffer_consume();
+    const hop = (port: number, last: number) => ({ port, mac: Uint8Array.of(0, 0, 0, 0, 0, last) });
+    expect(got).toEqual({
+      lines: [{ from: 7, text: "hello" }],
+      paths: [{ hops: 2, list: [hop(0, 0), hop(80, 9)] }],
+      wraps: [{ id: 3n, line: { from: 4, text: "x" } }],
+      both: [
+        { from: 7, text: "hel" },
+        { hops: 2, list: [hop(0, 0)] },
+      ],
+    });
+  });
 });

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { LayoutError } from "../../../../framework/core/errors.ts";
+import { LayoutError, UsageError } from "../../../../framework/core/errors.ts";
 import type { Codec } from "../../../../framework/core/layout.ts";
 import { Elf } from "../../../../framework/object/elf.ts";
 import { placedBtf } from "../../../../framework/object/loadable-btf.ts";
+import { enumerationOf } from "../../../../maps/codecs/enumeration.ts";
 import { codecOf } from "../../../../maps/codecs/from-btf.ts";
 
 const fixture = readFileSync(new URL("../fixtures/types.o", import.meta.url));
@@ -253,4 +254,27 @@ test("enums are written as numbers within their size", () => {
   expect(encode(codec("state"), -1)).toEqual(new Uint8Array([255, 255, 255, 255]));
   expect(encode(codec("big"), 2n ** 63n)).toEqual(new Uint8Array([0, 0, 0, 0, 0, 0, 0, 128]));
   expect(() => encode(codec("state"), 2 ** 31)).toThrow(LayoutError);
+});
+
+test("enums are written by name as well, and a name the enum lacks is refused with those it has", () => {
+  expect(encode(codec("state"), "GONE")).toEqual(new Uint8Array([255, 255, 255, 255]));
+  expect(roundTrip("odds", { state: "BUSY", big: "HUGE_ONE" })).toMatchObject({ state: 7, big: 2n ** 63n });
+  expect(roundTrip("bits", { st: "BUSY" })).toMatchObject({ st: 7 });
+  expect(() => encode(codec("bits"), { st: "BUSSY" })).toThrow(
+    'field "st" must be a number or a name in enum state, not "BUSSY"',
+  );
+});
+
+test("an enumeration has names and numbers both ways", () => {
+  const { values, nameOf } = enumerationOf(btf, "state");
+  expect([...values]).toEqual([
+    ["IDLE", 0],
+    ["BUSY", 7],
+    ["GONE", -1],
+  ]);
+  expect([nameOf(7), nameOf(8)]).toEqual(["BUSY", undefined]);
+  expect(enumerationOf(btf, "enum big").nameOf(2n ** 63n)).toBe("HUGE_ONE");
+  expect(enumerationOf(btf, "IDLE").values.get("GONE")).toBe(-1);
+  expect(() => enumerationOf(btf, "event")).toThrow(UsageError);
+  expect(() => enumerationOf(null, "state")).toThrow('have no enum "state"');
 });

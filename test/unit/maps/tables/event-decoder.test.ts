@@ -69,3 +69,15 @@ test("hidden bytes before the event tell its type, whatever its length", () => {
   expect(variant?.(second, 0, 44)(second, 8, 36)).toEqual(anInner);
   expect(() => only("struct iner")).toThrow(UsageError);
 });
+
+test("an array without a length at a record's end has as many whole items as the record has room for", () => {
+  const flexible = btf.find("flexible", "struct");
+  const bytes = new Uint8Array(8 + 2 * 8 + 7);
+  const view = viewOf(bytes);
+  view.setUint32(0, 5, true);
+  view.setBigUint64(8, 1n, true);
+  view.setBigUint64(16, 2n, true);
+  expect(decode([flexible], bytes)).toEqual({ count: 5, items: [1n, 2n] });
+  expect(decode([flexible], bytes.subarray(0, 8))).toEqual({ count: 5, items: [] });
+  expect(() => decode([flexible], bytes.subarray(0, 7))).toThrow("has 7 bytes, and its type takes 8");
+});
