@@ -1,6 +1,6 @@
 import { programKinds, roleOfFunction, roleOfSection } from "../framework/programs/kinds.ts";
 import type { MapKindName } from "../maps/kinds.ts";
-import { type Range, splitArguments, tokenAfter } from "./lexer.ts";
+import { firstIndex, type Range, splitArguments, tokenAfter } from "./lexer.ts";
 import { type AttributeUse, type NormalizedText, normalize } from "./normalize.ts";
 import { parseC, type SyntaxNode } from "./parser.ts";
 
@@ -341,13 +341,7 @@ class AttributeFinder {
   }
 
   within(start: number, end: number): readonly AttributeUse[] {
-    let low = 0;
-    let high = this.#attributes.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#attributes[middle]!.start >= start) high = middle;
-      else low = middle + 1;
-    }
+    const low = firstIndex(this.#attributes.length, (index) => this.#attributes[index]!.start >= start);
     let after = low;
     while (after < this.#attributes.length && this.#attributes[after]!.end <= end) after++;
     return this.#attributes.slice(low, after);
@@ -391,8 +385,24 @@ function localFinder(locals: readonly LocalName[]): Facts["isLocal"] {
     if (known === undefined) byName.set(local.name, [local]);
     else known.push(local);
   }
-  return (name, offset) =>
-    byName.get(name)?.some((local) => local.start <= offset && offset < local.end) ?? false;
+  const finders = new Map<string, (offset: number) => boolean>();
+  for (const [name, ranges] of byName) finders.set(name, coverage(ranges));
+  return (name, offset) => finders.get(name)?.(offset) ?? false;
+}
+
+/** Whether any of some ranges, which may lie within one another, has an offset. */
+function coverage(ranges: readonly Range[]): (offset: number) => boolean {
+  const sorted = ranges.toSorted((a, b) => a.start - b.start);
+  let last = 0;
+  // Up to each range, the end of the one that reaches farthest.
+  const ends = sorted.map(({ end }) => {
+    last = Math.max(last, end);
+    return last;
+  });
+  return (offset) => {
+    const behind = firstIndex(sorted.length, (index) => sorted[index]!.start > offset);
+    return behind > 0 && ends[behind - 1]! > offset;
+  };
 }
 
 /** Words before a bracket that call nothing. */

@@ -230,25 +230,23 @@ interface Words {
 }
 
 function wordsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Words {
+  const { text } = facts;
   const tags = new Map<string, number>();
   const words = new Set<string>();
   const members = new Set<string>();
+  const defined = new Set([...facts.fileNames, ...tables.keys()]);
   let before = "";
   for (const { kind, start, end } of facts.normalized.tokens) {
-    const word = kind === "name" || end - start <= 2 ? facts.text.slice(start, end) : "";
-    if (kind === "name") {
-      if (before === "." || before === "->") members.add(word);
-      else if (TAG_WORDS.has(before)) {
-        if (!facts.tags.has(word) && !tags.has(word)) tags.set(word, start);
-      } else if (
-        !words.has(word) &&
-        !facts.fileNames.has(word) &&
-        !tables.has(word) &&
-        !isDeclarator(word) &&
-        !facts.isLocal(word, start)
-      ) {
-        words.add(word);
-      }
+    if (kind !== "name") {
+      before = text[end - 1] === "." || text.startsWith("->", start) ? "." : "";
+      continue;
+    }
+    const word = text.slice(start, end);
+    if (before === ".") members.add(word);
+    else if (TAG_WORDS.has(before)) {
+      if (!facts.tags.has(word) && !tags.has(word)) tags.set(word, start);
+    } else if (!defined.has(word) && !words.has(word) && !isDeclarator(word) && !facts.isLocal(word, start)) {
+      words.add(word);
     }
     before = word;
   }

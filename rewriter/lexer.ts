@@ -132,11 +132,16 @@ export function splitArguments(
 
 /** Index of the first token that ends behind an offset; the number of tokens when none does. */
 export function tokenAfter(tokens: readonly Token[], offset: number): number {
+  return firstIndex(tokens.length, (index) => tokens[index]!.end > offset);
+}
+
+/** The first index for which a condition holds that holds for all behind it as well; `count` when it never does. */
+export function firstIndex(count: number, holds: (index: number) => boolean): number {
   let low = 0;
-  let high = tokens.length;
+  let high = count;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (tokens[middle]!.end > offset) high = middle;
+    if (holds(middle)) high = middle;
     else low = middle + 1;
   }
   return low;

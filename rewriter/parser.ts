@@ -34,44 +34,44 @@ export function parseC(text: string): SyntaxTree {
 
 /**
  * A node of a syntax tree. The native tree is copied once, for every question to it is a call out of JavaScript, and
- * passes ask many. Names are tree-sitter's.
+ * passes ask many. Names are tree-sitter's. There is one object for each node, so nodes can be compared.
  */
 export class SyntaxNode {
   /** Tells the nodes of a tree apart; counts from 0 in the order of the text, parents before their children. */
   readonly id: number;
-  readonly parent: SyntaxNode | null;
-  /** Its parts in order, without brackets, commas and semicolons. */
-  readonly children: readonly SyntaxNode[];
-  startIndex = -1;
-  /** End of the last character, exclusive. */
-  endIndex = -1;
   readonly #tree: TreeCopy;
-  readonly #type: SyntaxType;
-  /** What it is to its parent. */
-  readonly #field: string | null;
+  #children: readonly SyntaxNode[] | undefined;
 
-  // Made once per token of a source, so its parts come one by one instead of in an object.
-  constructor(tree: TreeCopy, type: SyntaxType, field: string | null, parent: SyntaxNode | null) {
+  constructor(tree: TreeCopy, id: number) {
     this.#tree = tree;
-    this.#type = type;
-    this.#field = field;
-    this.id = tree.nodes.length;
-    this.parent = parent;
-    this.children = type.isToken ? NONE : [];
+    this.id = id;
   }
 
   /** The grammar's name of it; for a token without meaning of its own, its text. */
   get type(): string {
-    return this.#type.name;
+    return this.#tree.typeOf(this.id).name;
   }
 
   get isNamed(): boolean {
-    return this.#type.isNamed;
+    return this.#tree.typeOf(this.id).isNamed;
   }
 
   /** What it is to its parent, or null. */
   get field(): string | null {
-    return this.#field;
+    return fieldNames[this.#tree.fieldOf(this.id)]!;
+  }
+
+  get startIndex(): number {
+    return this.#tree.startOf(this.id);
+  }
+
+  /** End of the last character, exclusive. */
+  get endIndex(): number {
+    return this.#tree.endOf(this.id);
+  }
+
+  get parent(): SyntaxNode | null {
+    return this.id === 0 ? null : this.#tree.node(this.#tree.parentOf(this.id));
   }
 
   /** The whole text that was parsed. */
@@ -83,136 +83,256 @@ export class SyntaxNode {
     return this.#tree.source.slice(this.startIndex, this.endIndex);
   }
 
+  /** Its parts in order, without brackets, commas and semicolons. */
+  get children(): readonly SyntaxNode[] {
+    this.#children ??= this.#childrenThat(() => true);
+    return this.#children;
+  }
+
   get namedChildren(): readonly SyntaxNode[] {
-    return this.children.filter((child) => child.isNamed);
+    return this.#childrenThat((id) => this.#tree.typeOf(id).isNamed);
   }
 
   /** The first child that is this to the node, or null. */
   childForFieldName(field: string): SyntaxNode | null {
-    for (const child of this.children) if (child.#field === field) return child;
+    const tree = this.#tree;
+    const number = fieldNames.indexOf(field);
+    const behind = tree.behind(this.id);
+    for (let id = this.id + 1; id < behind; id = tree.behind(id))
+      if (tree.fieldOf(id) === number) return tree.node(id);
     return null;
   }
 
   childrenForFieldName(field: string): readonly SyntaxNode[] {
-    return this.children.filter((child) => child.#field === field);
+    const number = fieldNames.indexOf(field);
+    return this.#childrenThat((id) => this.#tree.fieldOf(id) === number);
   }
 
   /** Nodes of these types at and below this one, in the order of the text. */
-  descendantsOfType(types: string | readonly string[]): readonly SyntaxNode[] {
-    const wanted = new Set(typeof types === "string" ? [types] : types);
-    const { nodes } = this.#tree;
-    let last: SyntaxNode = this;
-    while (last.children.length > 0) last = last.children.at(-1)!;
+  descendantsOfType(names: string | readonly string[]): readonly SyntaxNode[] {
+    const wanted = new Set(typeof names === "string" ? [names] : names);
+    const isWanted = types.map((type) => type !== undefined && wanted.has(type.name));
+    const tree = this.#tree;
+    const behind = tree.behind(this.id);
     const found: SyntaxNode[] = [];
-    for (let id = this.id; id <= last.id; id++) {
-      const node = nodes[id]!;
-      if (wanted.has(node.type)) found.push(node);
-    }
+    for (let id = this.id; id < behind; id++) if (isWanted[tree.typeNumber(id)]) found.push(tree.node(id));
+    return found;
+  }
+
+  #childrenThat(isWanted: (id: number) => boolean): readonly SyntaxNode[] {
+    const tree = this.#tree;
+    const behind = tree.behind(this.id);
+    const found: SyntaxNode[] = [];
+    for (let id = this.id + 1; id < behind; id = tree.behind(id)) if (isWanted(id)) found.push(tree.node(id));
     return found;
   }
 }
-
-const NONE: readonly SyntaxNode[] = [];
 
 interface SyntaxType {
   readonly name: string;
   readonly isNamed: boolean;
   /** Never has children, so that the cursor need not try. */
   readonly isToken: boolean;
+  /** One word: it ends where the word ends. */
+  readonly isWord: boolean;
   /** Only bounds its neighbours: no node is made of it. */
   readonly isBound: boolean;
+  /** Blanks belong to its parts. */
+  readonly isLiteral: boolean;
+  /** Its parts may be something to it. */
+  readonly hasFields: boolean;
 }
 
-const NAMED_TOKENS = new Set([
-  "identifier",
-  "field_identifier",
-  "type_identifier",
-  "primitive_type",
-  "number_literal",
-  "comment",
-]);
+const WORDS = new Set(["identifier", "field_identifier", "type_identifier", "primitive_type"]);
+const NAMED_TOKENS = new Set([...WORDS, "number_literal", "comment"]);
 const BOUNDS = new Set(["(", ")", "[", "]", "{", "}", ",", ";"]);
+const LITERALS = new Set(["string_literal", "char_literal", "system_lib_string"]);
+const LISTS = new Set([
+  "translation_unit",
+  "compound_statement",
+  "expression_statement",
+  "parenthesized_expression",
+  "argument_list",
+  "parameter_list",
+  "field_declaration_list",
+  "initializer_list",
+]);
 
 /** Node types by the grammar's number. */
-const types = new Map<number, SyntaxType>();
+const types: SyntaxType[] = [];
 /** Field names by the grammar's number; 0 is none. */
-const fields = new Map<number, string | null>([[0, null]]);
+const fieldNames: (string | null)[] = [null];
 
-/** Copies a tree in one walk. A node's ends are those of its outermost tokens, so only tokens are asked for theirs. */
+/**
+ * A tree in columns, copied in one walk. A node's ends are those of its outermost tokens. Where the tree is faultless,
+ * a token begins behind the blanks that follow the one before it, and ends with its word: the parser need not be asked.
+ */
 class TreeCopy implements SyntaxTree {
-  /** Every node at its id. */
-  readonly nodes: SyntaxNode[] = [];
   tooDeep: SyntaxNode | undefined;
   readonly source: string;
   readonly #cursor: TreeCursor;
-  /** Tokens that the parser put in by itself are empty, so only in a faultless tree the text of a token says its end. */
+  /** Tokens that the parser put in by itself are empty, so only a faultless tree has no others than the text's. */
   readonly #isFaultless: boolean;
+  #count = 0;
+  // Few texts have more nodes than characters.
+  #types: Uint16Array;
+  #fields: Uint8Array;
+  #starts: Int32Array;
+  #ends: Int32Array;
+  #parents: Int32Array;
+  /** For each node the one that comes behind all its parts. */
+  #behind: Int32Array;
+  readonly #made: (SyntaxNode | undefined)[] = [];
 
   constructor(tree: Tree, source: string) {
     this.source = source;
     this.#cursor = tree.walk();
     this.#isFaultless = !tree.rootNode.hasError;
-    this.#copyInto(this.#node(this.#type(), null, null));
+    const room = source.length + 64;
+    this.#types = new Uint16Array(room);
+    this.#fields = new Uint8Array(room);
+    this.#starts = new Int32Array(room);
+    this.#ends = new Int32Array(room);
+    this.#parents = new Int32Array(room);
+    this.#behind = new Int32Array(room);
+    this.#copy();
   }
 
   get root(): SyntaxNode {
-    return this.nodes[0]!;
+    return this.node(0);
   }
 
-  #copyInto(root: SyntaxNode): void {
+  node(id: number): SyntaxNode {
+    let node = this.#made[id];
+    if (node === undefined) {
+      node = new SyntaxNode(this, id);
+      this.#made[id] = node;
+    }
+    return node;
+  }
+
+  typeNumber(id: number): number {
+    return this.#types[id]!;
+  }
+
+  typeOf(id: number): SyntaxType {
+    return types[this.#types[id]!]!;
+  }
+
+  /** Number of what it is to its parent; 0 is nothing. */
+  fieldOf(id: number): number {
+    return this.#fields[id]!;
+  }
+
+  startOf(id: number): number {
+    return this.#starts[id]!;
+  }
+
+  endOf(id: number): number {
+    return this.#ends[id]!;
+  }
+
+  parentOf(id: number): number {
+    return this.#parents[id]!;
+  }
+
+  /** The node that comes behind this one and all its parts. */
+  behind(id: number): number {
+    return this.#behind[id]!;
+  }
+
+  #copy(): void {
     const cursor = this.#cursor;
-    let parent = root;
+    let parent = this.#add(cursor.nodeTypeId, 0, 0);
+    let parentType = this.#type(cursor.nodeTypeId);
     let level = 1;
-    if (!cursor.gotoFirstChild()) return;
+    let end = 0;
+    if (!cursor.gotoFirstChild()) return this.#close(parent, 0, 0);
     for (;;) {
-      const type = this.#type();
-      const node = type.isBound ? undefined : this.#addChild(parent, type);
-      if (node !== undefined && !type.isToken && this.#mayDescend(node, level) && cursor.gotoFirstChild()) {
-        parent = node;
-        level++;
-        continue;
+      const number = cursor.nodeTypeId;
+      const type = this.#type(number);
+      let id = parent;
+      if (!type.isBound) {
+        id = this.#add(number, parentType.hasFields ? this.#field() : 0, parent);
+        if (!type.isToken && this.#mayDescend(id, level) && cursor.gotoFirstChild()) {
+          parent = id;
+          parentType = type;
+          level++;
+          continue;
+        }
       }
-      const start = cursor.startIndex;
-      const end = type.isNamed || !this.#isFaultless ? cursor.endIndex : start + type.name.length;
-      for (let at = node ?? parent; at.startIndex < 0; at = at.parent ?? root) at.startIndex = start;
-      if (node !== undefined) node.endIndex = end;
+      const isPlain = this.#isFaultless && !parentType.isLiteral;
+      const start = isPlain ? this.#tokenStart(end) : cursor.startIndex;
+      end = isPlain ? this.#tokenEnd(start, type) : cursor.endIndex;
+      for (let at = id; this.#starts[at]! < 0; at = this.#parents[at]!) this.#starts[at] = start;
+      if (id !== parent) this.#close(id, start, end);
       while (!cursor.gotoNextSibling()) {
-        parent.endIndex = end;
-        if (parent === root) return;
+        this.#close(parent, this.#starts[parent]!, end);
+        if (parent === 0) return;
         cursor.gotoParent();
-        parent = parent.parent!;
+        parent = this.#parents[parent]!;
+        parentType = this.typeOf(parent);
         level--;
       }
     }
   }
 
-  #mayDescend(node: SyntaxNode, level: number): boolean {
+  #close(id: number, start: number, end: number): void {
+    this.#starts[id] = start;
+    this.#ends[id] = end;
+    this.#behind[id] = this.#count;
+  }
+
+  /** Where the token behind an offset begins. */
+  #tokenStart(from: number): number {
+    let at = from;
+    while (isBlank(this.source.charCodeAt(at))) at++;
+    // A line that goes on in the next one.
+    return this.source.charCodeAt(at) === BACKSLASH ? this.#cursor.startIndex : at;
+  }
+
+  #tokenEnd(start: number, type: SyntaxType): number {
+    if (!type.isNamed) return start + type.name.length;
+    if (!type.isWord) return this.#cursor.endIndex;
+    let at = start;
+    while (isWordPart(this.source.charCodeAt(at))) at++;
+    return this.source.charCodeAt(at) === BACKSLASH ? this.#cursor.endIndex : at;
+  }
+
+  #mayDescend(id: number, level: number): boolean {
     if (level < MOST_LEVELS) return true;
-    this.tooDeep ??= node;
+    this.tooDeep ??= this.node(id);
     return false;
   }
 
-  #addChild(parent: SyntaxNode, type: SyntaxType): SyntaxNode {
+  #add(type: number, field: number, parent: number): number {
+    const id = this.#count++;
+    if (id === this.#types.length) this.#grow();
+    this.#types[id] = type;
+    this.#fields[id] = field;
+    this.#starts[id] = -1;
+    this.#parents[id] = parent;
+    return id;
+  }
+
+  #grow(): void {
+    const room = this.#types.length * 2;
+    this.#types = grown(this.#types, new Uint16Array(room));
+    this.#fields = grown(this.#fields, new Uint8Array(room));
+    this.#starts = grown(this.#starts, new Int32Array(room));
+    this.#ends = grown(this.#ends, new Int32Array(room));
+    this.#parents = grown(this.#parents, new Int32Array(room));
+    this.#behind = grown(this.#behind, new Int32Array(room));
+  }
+
+  #field(): number {
     const number = this.#cursor.currentFieldId;
-    let field = fields.get(number);
-    if (field === undefined) {
-      field = this.#cursor.currentFieldName;
-      fields.set(number, field);
-    }
-    const child = this.#node(type, field, parent);
-    (parent.children as SyntaxNode[]).push(child);
-    return child;
+    if (fieldNames[number] === undefined) fieldNames[number] = this.#cursor.currentFieldName;
+    return number;
   }
 
-  #node(type: SyntaxType, field: string | null, parent: SyntaxNode | null): SyntaxNode {
-    const node = new SyntaxNode(this, type, field, parent);
-    this.nodes.push(node);
-    return node;
-  }
-
-  #type(): SyntaxType {
-    const number = this.#cursor.nodeTypeId;
-    let type = types.get(number);
+  #type(number: number): SyntaxType {
+    let type = types[number];
     if (type === undefined) {
       const name = this.#cursor.nodeType;
       const isNamed = this.#cursor.nodeIsNamed;
@@ -220,10 +340,35 @@ class TreeCopy implements SyntaxTree {
         name,
         isNamed,
         isToken: !isNamed || NAMED_TOKENS.has(name),
+        isWord: WORDS.has(name),
         isBound: !isNamed && BOUNDS.has(name),
+        isLiteral: LITERALS.has(name),
+        hasFields: !LISTS.has(name),
       };
-      types.set(number, type);
+      types[number] = type;
     }
     return type;
   }
+}
+
+const BACKSLASH = 0x5c;
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d);
+}
+
+function isWordPart(code: number): boolean {
+  return (
+    (code >= 0x61 && code <= 0x7a) ||
+    (code >= 0x41 && code <= 0x5a) ||
+    (code >= 0x30 && code <= 0x39) ||
+    code === 0x5f ||
+    code === 0x24 ||
+    code >= 0x80
+  );
+}
+
+function grown<T extends Uint8Array | Uint16Array | Int32Array>(old: T, larger: T): T {
+  larger.set(old);
+  return larger;
 }

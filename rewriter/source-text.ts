@@ -1,5 +1,5 @@
 import type { SourcePosition } from "../framework/core/errors.ts";
-import { type Token, tokenAfter, tokenize } from "./lexer.ts";
+import { firstIndex, type Token, tokenAfter, tokenize } from "./lexer.ts";
 
 /** Which physical line of a text shows which line of which file. */
 interface LineOrigin {
@@ -226,14 +226,7 @@ function lineStartsOf(text: string): readonly number[] {
 
 /** Index of the last start that is not behind an offset; starts are sorted, and the first is 0. */
 function lastAtOrBefore(starts: readonly number[], offset: number): number {
-  let low = 0;
-  let high = starts.length - 1;
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (starts[middle]! <= offset) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+  return firstIndex(starts.length, (index) => starts[index]! > offset) - 1;
 }
 
 function originsOf(text: string, starts: readonly number[]): readonly LineOrigin[] {

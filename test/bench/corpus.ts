@@ -1,18 +1,20 @@
 import { UnsupportedError } from "../../framework/core/errors.ts";
 import { openHost } from "../../framework/runtimes.ts";
+import { rewrite } from "../../rewriter/index.ts";
 import { BccLoader } from "../corpus/bcc-loader.ts";
 import { instructionCounts, passesInBcc, quantile, type Result } from "../corpus/compare.ts";
 import { checkProgram } from "../corpus/ours.ts";
 import { gatherPrograms } from "../corpus/programs.ts";
 import { findTools } from "../corpus/tools.ts";
 import type { Context } from "./context.ts";
-import type { Figures, Row } from "./report.ts";
+import { type Figures, figures, type Row } from "./report.ts";
 
 /**
  * One program of each of BCC's tools: how long it takes from the text to the object, and how many instructions come
  * out. Both sides compile in a process that is warm, without any cache; BCC's time has the creation of maps in it.
  */
-export async function corpus({ bcc, report }: Context): Promise<void> {
+export async function corpus({ bcc, rounds, report }: Context): Promise<void> {
+  large(rounds, report);
   const loader = typeof bcc === "string" ? bcc : BccLoader.find({ useCache: false });
   using running = typeof loader === "string" ? undefined : loader;
   const results = await withoutCache(() => measure(running));
@@ -45,6 +47,48 @@ export async function corpus({ bcc, report }: Context): Promise<void> {
       ...(name === "median" && { target: "peer" }),
     });
   }
+}
+
+/** A source of a megabyte, as nobody writes it and a generator may: how long the rewriter takes. */
+function large(rounds: number, report: Context["report"]): void {
+  const unit = (i: number): string => `
+struct event${i} { u32 pid; u64 time; char comm[16]; };
+BPF_HASH(last${i}, u32, struct event${i});
+BPF_PERF_OUTPUT(events${i});
+int probe${i}(struct pt_regs *ctx, struct task_struct *task) {
+  u32 key = task->pid;
+  struct event${i} event = {.time = bpf_ktime_get_ns(), .pid = task->real_parent->tgid};
+  struct event${i} *known = last${i}.lookup(&key);
+  if (known) {
+    known->time += event.time;
+    events${i}.perf_submit(ctx, known, sizeof(*known));
+  }
+  last${i}.update(&key, &event);
+  bpf_trace_printk("%d", key);
+  return 0;
+}
+`;
+  let text = '# 1 "large.c"\n';
+  let units = 0;
+  while (text.length < 1_000_000) text += unit(units++);
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const began = performance.now();
+    const result = rewrite({ text, originals: new Map([["large.c", text]]) });
+    times.push(performance.now() - began);
+    if (result.functions.length !== units || result.tables.length !== units * 2)
+      throw new Error(`the rewriter found ${result.functions.length} functions of ${units}`);
+  }
+  const checked = `${units} functions and ${units * 2} tables in 1 MB of text`;
+  report({
+    group: "corpus",
+    name: "rewriting 1 MB",
+    unit: "ms",
+    ours: figures(times),
+    target: 2000,
+    peers: {},
+    checked,
+  });
 }
 
 const PARTS = [
