@@ -31,6 +31,15 @@ export type { Variable } from "../maps/tables/variable.ts";
 export { BPFAttachType } from "./bcc/attach-types.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
 export { BPFProgType, DEBUG_PREPROCESSOR, XDPAction, XDPFlags } from "./bcc/constants.ts";
+export type {
+  ArgumentsEvent,
+  EventName,
+  EventOf,
+  FunctionEvent,
+  FunctionInput,
+  PacketEvent,
+  RecordEvent,
+} from "./bcc/fire.ts";
 export { BpfIterator } from "./bcc/iterator.ts";
 export type { DeviceOptions, TcOptions, XdpOptions } from "./bcc/network-hooks.ts";
 export { PerfEventSampleFormat, PerfHWConfig, PerfSWConfig, PerfType } from "./bcc/perf-constants.ts";
@@ -63,6 +72,7 @@ export {
   VerifierError,
 } from "./core/errors.ts";
 export type { PerfEventAttr } from "./programs/perf-event-attr.ts";
+export type { ArgumentValue, Circumstances, Fields, FieldValue, Task, UserMemory } from "./runtime/events.ts";
 export type { FeatureName, Link, SocketLink, Support } from "./runtime/types.ts";
-export type { RuntimeChoice } from "./runtimes.ts";
+export { type Clock, type MachineSettings, type RuntimeChoice, VirtualClock } from "./runtimes.ts";
 export { type ResolvedSymbol, SymbolCache } from "./symbols/process.ts";

@@ -5,12 +5,27 @@ import { attachable } from "./kernel/attachable.ts";
 import { kernelEnvironment, syscallPrefix } from "./kernel/environment.ts";
 import { examineKernel, type Finding } from "./kernel/health.ts";
 import { KernelRuntime } from "./kernel/kernel-runtime.ts";
-import { realClock } from "./machine/clock.ts";
+import { type Clock, realClock, VirtualClock } from "./machine/clock.ts";
 import { MachineRuntime } from "./machine/machine-runtime.ts";
+import type { Task } from "./runtime/events.ts";
 import type { Runtime } from "./runtime/types.ts";
 
 export type { Finding };
-export { attachable };
+export { attachable, type Clock, VirtualClock };
+
+/** What the machine is like, where it is the runtime. What is left out is as this process sees it. */
+export interface MachineSettings {
+  /** What time it is; a `VirtualClock` for tests, where time passes when the test says so, and timers ring. */
+  readonly clock?: Clock;
+  /** CPUs that events can name: how many slots per-CPU tables have. */
+  readonly cpus?: number;
+  /** The task that events happen in when they do not say. */
+  readonly task?: Partial<Task>;
+  /** Instructions after which a program is stopped; about a second of them without it. */
+  readonly budget?: number;
+  /** 32 random bits each time, for bpf_get_prandom_u32. */
+  readonly random?: () => number;
+}
 
 /** Which runtime a user asks for. "auto" takes the kernel when this process may use it. */
 export type RuntimeChoice = "auto" | "kernel" | "machine";
@@ -31,14 +46,14 @@ export interface Host {
  *
  * @throws PermissionError when the kernel is out of reach and the machine was not asked for: in it nothing happens by itself
  */
-export function openHost(choice: RuntimeChoice = "auto"): Host {
+export function openHost(choice: RuntimeChoice = "auto", settings: MachineSettings = {}): Host {
   const wanted = process.env["RXBPF_RUNTIME"] ?? choice;
   if (!isChoice(wanted)) {
     throw new UsageError(`no runtime ${JSON.stringify(wanted)}`, {
       hint: `runtimes are ${CHOICES.join(", ")}`,
     });
   }
-  if (wanted === "machine") return machineHost();
+  if (wanted === "machine") return machineHost(settings);
   const access = KernelRuntime.probe();
   if (!access.ok) {
     throw new PermissionError(`the running kernel cannot be used: ${access.reason}`, {
@@ -50,12 +65,12 @@ export function openHost(choice: RuntimeChoice = "auto"): Host {
 }
 
 /** The machine in place of the running kernel: sources are compiled as for it, and events happen in this process. */
-function machineHost(): Host {
+function machineHost({ clock, cpus, task, ...rest }: MachineSettings): Host {
   const environment = kernelEnvironment();
   const { pid, ppid } = process;
   const runtime = new MachineRuntime({
-    cpuCount: environment.onlineCpus,
-    clock: realClock(() => process.hrtime.bigint()),
+    cpuCount: cpus ?? environment.onlineCpus,
+    clock: clock ?? realClock(() => process.hrtime.bigint()),
     task: {
       pid,
       tgid: pid,
@@ -63,9 +78,11 @@ function machineHost(): Host {
       uid: process.getuid?.() ?? 0,
       gid: process.getgid?.() ?? 0,
       parent: ppid,
+      ...task,
     },
     arch: environment.arch === "arm64" ? "arm64" : "x64",
     types: environment.types,
+    ...rest,
   });
   return { runtime, environment, syscallPrefix: syscallPrefix() };
 }

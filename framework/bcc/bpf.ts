@@ -11,10 +11,19 @@ import { AttachError, type BpfError, UnsupportedError, UsageError, VerifierError
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { isOptionalSection, type ProgramKindName, programKinds } from "../programs/kinds.ts";
-import { opensProcesses, type Program, type RawMap } from "../runtime/types.ts";
-import { type Host, openHost, type RuntimeChoice } from "../runtimes.ts";
+import { type Link, opensProcesses, type Program, type RawMap } from "../runtime/types.ts";
+import { type Host, type MachineSettings, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
+import {
+  type EventName,
+  type EventOf,
+  type FiredProgram,
+  type FunctionInput,
+  fireEvent,
+  fireProgram,
+  targetOfEvent,
+} from "./fire.ts";
 import { NetworkHooks } from "./network-hooks.ts";
 import { createMaps } from "./object-maps.ts";
 import { checkOptions, type OptionType } from "./options.ts";
@@ -52,6 +61,8 @@ export interface BpfOptions {
   /** Attach the contexts' probes for all processes, also where a context names one. */
   readonly attach_usdt_ignore_pid?: boolean;
   readonly runtime?: RuntimeChoice;
+  /** What the machine is like, where it is the runtime: its clock, CPUs and task. */
+  readonly machine?: MachineSettings;
   /** Which functions attach by themselves: all whose name or section says where (true), none, or those named. */
   readonly autoAttach?: boolean | readonly string[];
   /** Functions whose target this kernel may lack: they stay unattached then, and `unattached` says why. */
@@ -68,6 +79,7 @@ const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   usdt_contexts: "array?",
   attach_usdt_ignore_pid: "boolean?",
   runtime: "string?",
+  machine: "object?",
   autoAttach: "booleanOrStrings?",
   optional: "strings?",
   countDrops: "boolean?",
@@ -123,7 +135,7 @@ export class BPF extends NetworkHooks implements Disposable {
     this.#source = { ...sourceOf(options), usdt: usdt_contexts.length === 0 ? undefined : probes.readers };
     this.#options = { syscallTracepoint: false, countDrops: options.countDrops ?? true };
     try {
-      this.host = openHost(options.runtime);
+      this.host = openHost(options.runtime, machineSettings(options));
       this.scope.own(this.host.runtime);
       const closing = new AbortController();
       this.scope.defer(() => closing.abort());
@@ -278,6 +290,50 @@ export class BPF extends NetworkHooks implements Disposable {
     return this.#ringBuffers.consume();
   }
 
+  /**
+   * Lets something happen in the machine, now, in the circumstances that the context names: runs every function that is
+   * attached to an event, and gives what each returned. `"tracepoint/syscalls/sys_enter_openat"`, `"kprobe/vfs_read"`.
+   *
+   * @throws MachineFault of the first function that was stopped, after all have run
+   * @throws UsageError when nothing is attached there; UnsupportedError on the running kernel
+   */
+  fire<E extends EventName>(event: E, context?: EventOf<E>): readonly bigint[];
+  /**
+   * Runs one function, attached or not, and gives what it returned: by its name, by what load_func gave, or by what
+   * attaching gave. The kernel can do that for programs that take packets, and for raw tracepoints (`args` only).
+   */
+  fire(func: string | BpfFunction | Link, context?: FunctionInput): bigint;
+  fire(subject: string | BpfFunction | Link, context: FunctionInput = {}): bigint | readonly bigint[] {
+    this.scope.assertOpen();
+    const { runtime } = this.host;
+    if (typeof subject === "string" && subject.includes("/")) {
+      const target = this.placed(targetOfEvent(subject));
+      return fireEvent(runtime, target, context, this.attachments.targets());
+    }
+    return fireProgram(runtime, this.#fired(subject), context);
+  }
+
+  /** A function by name is what load_func loaded it as, else what its section or name says. */
+  #fired(subject: string | BpfFunction | Link): FiredProgram {
+    if (typeof subject !== "string") {
+      const { program } = subject;
+      return {
+        program,
+        kind: kindOf(program),
+        target: "target" in subject ? subject.target : program.spec.target,
+      };
+    }
+    const spec = this.specOf(subject);
+    const loaded = [...this.#programs.values()].find((program) => program.spec.name === subject);
+    if (loaded === undefined && spec.kind === null) {
+      throw new UsageError(`cannot fire "${subject}": nothing says what kind of program it is`, {
+        hint: `load it first: fire(b.load_func("${subject}", BPF.XDP), ...)`,
+      });
+    }
+    const program = loaded ?? this.#load(this.#built, subject, spec.kind!);
+    return { program, kind: kindOf(program), target: spec.target };
+  }
+
   /** Detaches every program, ends streams, and frees tables and programs. A second call does nothing. */
   close(): void {
     this.scope[Symbol.dispose]();
@@ -393,6 +449,23 @@ export class BPF extends NetworkHooks implements Disposable {
       openProcess: opensProcesses(runtime) ? (pid) => runtime.openProcess(pid) : undefined,
     });
   }
+}
+
+function machineSettings({ machine = {} }: BpfOptions): MachineSettings {
+  checkOptions("machine", machine, {
+    clock: "object?",
+    cpus: "number?",
+    task: "object?",
+    budget: "number?",
+    random: "callback?",
+  });
+  return machine;
+}
+
+/** Programs are loaded with the kind in their spec. */
+function kindOf({ spec }: Program): ProgramKindName {
+  if (spec.kind === null) throw new TypeError(`program "${spec.name}" is loaded as no kind`);
+  return spec.kind;
 }
 
 function printLowered(debug: number, source: Source, environment: CompileEnvironment): void {

@@ -237,18 +237,19 @@ export abstract class KernelHooks extends KernelQueries {
     switch (target.hook) {
       case "iter":
         return; // runs when it is read
-      case "kprobe":
-        this.attachments.attach(name, kind, { ...target, symbol: this.fix_syscall_fnname(target.symbol) });
-        return;
       case "kprobe_multi":
         this.attachments.attachMany(name, { ...target, symbols: functionsLike(target.pattern) });
         return;
-      case "tracepoint":
-        this.attachments.attach(name, kind, placeTracepoint(target, KernelQueries.tracepoint_exists));
-        return;
       default:
-        this.attachments.attach(name, kind, target);
+        this.attachments.attach(name, kind, this.placed(target));
     }
+  }
+
+  /** A target as this kernel names it: functions of system calls, and where a tracepoint's name is cut. */
+  protected placed(target: AttachTarget): AttachTarget {
+    if (target.hook === "kprobe") return { ...target, symbol: this.fix_syscall_fnname(target.symbol) };
+    if (target.hook === "tracepoint") return placeTracepoint(target, KernelQueries.tracepoint_exists);
+    return target;
   }
 
   #attachByBtf(

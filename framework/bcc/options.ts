@@ -12,6 +12,9 @@ type ValueType =
   | "strings"
   | "booleanOrStrings"
   | "signal"
+  | "bytes"
+  | "bigint"
+  | "callback"
   | "function"
   | "object";
 
@@ -72,6 +75,9 @@ const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(valu
     words: "a function that load_func gave",
     fits: (value) => typeof value === "object" && value !== null && "program" in value,
   },
+  bytes: { words: "a Uint8Array", fits: (value) => value instanceof Uint8Array },
+  bigint: { words: "a bigint", fits: (value) => typeof value === "bigint" },
+  callback: { words: "a function", fits: (value) => typeof value === "function" },
   signal: { words: "an AbortSignal", fits: (value) => value instanceof AbortSignal },
 };
 

@@ -36,6 +36,8 @@ export interface Runnable {
   readonly regions: Region[];
   /** Maps that it may name, by number. */
   readonly maps: Map<number, MachineMap>;
+  /** Whether it may load from the kernel's memory without a helper. */
+  readonly readsKernel: boolean;
   /** Lets the program name a map and touch its values, as a lookup that gives a map does. */
   grantMap(map: MachineMap): void;
   /** Takes that back. */

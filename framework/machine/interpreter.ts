@@ -4,6 +4,7 @@ import { divide, divideSigned, multiply, swap32 } from "./arithmetic.ts";
 import { atomic } from "./atomics.ts";
 import type { CheckedProgram, Code, Engine } from "./engine.ts";
 import { type Execution, MOST_FRAMES } from "./execution.ts";
+import { loadKernel } from "./kernel-loads.ts";
 import { ATOMIC, type Lowered, lower, WORDS } from "./lower.ts";
 import { FIRST_HIGH, LOW_BASE, NO_REGION, type Region } from "./memory.ts";
 import { loadPacket } from "./packet-access.ts";
@@ -84,6 +85,7 @@ function loadSlowly(
     r[dst] = size >= 4 ? view.getInt32(at, true) : size === 2 ? view.getUint16(at, true) : view.getUint8(at);
     return;
   }
+  if (region === NOTHING && loadKernel(run, addressOf(r[src + 1]!, at), size, dst)) return;
   throw badAccess(run, slot, src, at, size, false);
 }
 
@@ -108,6 +110,10 @@ function storeSlowly(
     return;
   }
   throw badAccess(run, slot, dst, at, size, true);
+}
+
+function addressOf(high: number, at: number): bigint {
+  return BigInt.asUintN(64, (BigInt(high) << 32n) + BigInt(at + BASE));
 }
 
 /** `at` is the offset in a region that the address would have, had it one: adding to it may have carried. */

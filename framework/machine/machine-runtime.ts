@@ -4,6 +4,7 @@ import type { Btf } from "../object/btf.ts";
 import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import { type AttachTarget, describeTarget } from "../programs/targets.ts";
+import type { EventContext, FiringRuntime, Outcome } from "../runtime/events.ts";
 import type {
   EventOptions,
   EventSource,
@@ -17,10 +18,11 @@ import type {
   TraceSource,
 } from "../runtime/types.ts";
 import { type Clock, realClock } from "./clock.ts";
-import { HEADROOM, SKB_BYTES, SkbContext, withRoom, XDP_BYTES, XdpContext } from "./contexts/packets.ts";
-import { type Fields, recordOf } from "./contexts/records.ts";
-import { type Architecture, firstParameter, registerBytes } from "./contexts/registers.ts";
-import { CONTEXT, PACKET } from "./execution.ts";
+import { contextOf, MOST_ARGUMENTS } from "./contexts/index.ts";
+import { packetAfter, packetContext } from "./contexts/packets.ts";
+import type { Architecture } from "./contexts/registers.ts";
+import { CONTEXT } from "./execution.ts";
+import { GivenMemory } from "./given-memory.ts";
 import type { Happening, Task, UserMemory } from "./happening.ts";
 import { Machine, type MachineProgram, machineMap, machineProgram } from "./machine.ts";
 import { PerfSource, PerfStore } from "./maps/perf.ts";
@@ -43,38 +45,7 @@ export interface MachineRuntimeOptions {
   readonly random?: () => number;
 }
 
-/** An event made by hand. What is left out is zero, or the runtime's own. */
-export interface EventContext {
-  /** The whole context, for any kind of program. */
-  readonly bytes?: Uint8Array;
-  /** Tracepoints: fields of the record by name. */
-  readonly fields?: Fields;
-  /** Functions: parameters. Raw tracepoints: arguments. */
-  readonly args?: readonly (number | bigint)[];
-  /** Functions: what they return. */
-  readonly result?: number | bigint;
-  /** Functions: registers by the names of struct pt_regs. */
-  readonly registers?: Readonly<Record<string, number | bigint>>;
-  /** XDP programs and socket filters: the packet, from its Ethernet header. */
-  readonly packet?: Uint8Array;
-  readonly task?: Partial<Task>;
-  readonly cpu?: number;
-  /** Nanoseconds since boot. */
-  readonly time?: bigint;
-  readonly kernelStack?: readonly bigint[];
-  readonly userStack?: readonly bigint[];
-  readonly memory?: UserMemory;
-}
-
-/** What one program answered to an event: r0, signed, or the fault that stopped it. */
-export type Outcome =
-  | { readonly program: Program; readonly r0: bigint; readonly fault: null }
-  | { readonly program: Program; readonly r0: null; readonly fault: MachineFault };
-
 const NO_TASK: Task = { pid: 0, tgid: 0, comm: "", uid: 0, gid: 0, parent: 0 };
-
-/** The function of a system call gets a pointer to its registers. */
-const SYSCALL_FUNCTION = /^__(?:x64|arm64)_sys_/;
 
 /** What the machine can stand in for. Nothing happens by itself: events are made by hand, or come from a live source. */
 const features: Readonly<Record<FeatureName, boolean>> = {
@@ -99,7 +70,7 @@ const features: Readonly<Record<FeatureName, boolean>> = {
  * BPF objects in this process: the same contract as the kernel's, without privileges. Programs run when `fire` says that
  * something happened.
  */
-export class MachineRuntime implements ProcessRuntime {
+export class MachineRuntime implements ProcessRuntime, FiringRuntime {
   readonly name = "machine";
   readonly cpuCount: number;
   readonly #machine: Machine;
@@ -194,62 +165,31 @@ export class MachineRuntime implements ProcessRuntime {
     return this.#attached.has(describeTarget(target));
   }
 
-  /** Lets something happen: every program that is attached there runs, now. A fault stops one and no other. */
   fire(target: AttachTarget, context: EventContext = {}): readonly Outcome[] {
     const links = this.#attached.get(describeTarget(target)) ?? [];
-    return links.map(({ program }) => this.#outcome(program, target, context));
+    return links.map(({ program }) => this.runOnce(program, target, context));
   }
 
-  #outcome(program: MachineProgram, target: AttachTarget, event: EventContext): Outcome {
+  runOnce(program: Program, target: AttachTarget | null, context: EventContext = {}): Outcome {
+    const own = machineProgram(program);
     try {
-      return { program, r0: this.#run(program, target, event), fault: null };
+      return { program, r0: this.#run(own, target, context), fault: null };
     } catch (fault) {
       if (fault instanceof MachineFault) return { program, r0: null, fault };
       throw fault;
     }
   }
 
-  #run(program: MachineProgram, target: AttachTarget, event: EventContext): bigint {
-    const happening = this.#happening(event);
-    if (event.packet !== undefined) {
-      const { packet, context } = packetContext(
-        program.kind,
-        withRoom(event.packet),
-        HEADROOM,
-        event.packet.length,
-      );
-      return this.#machine.run(program, { happening, context, packet });
-    }
-    const isCall = target.hook === "kprobe" && SYSCALL_FUNCTION.test(target.symbol) && !target.atReturn;
-    if (isCall && event.bytes === undefined) {
-      // The registers that the function's first parameter points to, which programs read as the kernel's memory.
-      const inner = registerBytes(this.#arch, { args: event.args ?? [] }, true);
-      const registers = new Region(PACKET, {
-        name: "the registers of the system call",
-        bytes: inner,
-        writable: false,
-      });
-      const outer = { ...event.registers, [firstParameter(this.#arch)]: registers.address(0) };
-      const bytes = registerBytes(this.#arch, { registers: outer });
-      return this.#machine.run(program, { happening, context: contextRegion(bytes), packet: registers });
-    }
-    const context = contextRegion(event.bytes ?? this.#contextBytes(program, target, event));
-    return this.#machine.run(program, { happening, context, packet: null });
+  #run(program: MachineProgram, target: AttachTarget | null, event: EventContext): bigint {
+    const memory = new GivenMemory(event.memory ?? null);
+    const { spec, kind } = program;
+    const made = contextOf({ spec, kind, target, arch: this.#arch, memory }, event);
+    const r0 = this.#machine.run(program, { happening: this.#happening(event, memory), ...made });
+    if (event.packet !== undefined && made.packet !== null) event.after?.(packetAfter(made.packet));
+    return r0;
   }
 
-  #contextBytes(program: MachineProgram, target: AttachTarget, event: EventContext): Uint8Array {
-    switch (target.hook) {
-      case "tracepoint":
-        return recordOf(program.spec, event.fields ?? {});
-      case "kprobe":
-      case "uprobe":
-        return registerBytes(this.#arch, event);
-      default:
-        return words(event.result === undefined ? (event.args ?? []) : [...(event.args ?? []), event.result]);
-    }
-  }
-
-  #happening(event: EventContext): Happening {
+  #happening(event: EventContext, memory: UserMemory | null): Happening {
     const { time } = event;
     const clock = this.#clock;
     return {
@@ -258,14 +198,14 @@ export class MachineRuntime implements ProcessRuntime {
       clock: time === undefined ? clock : { ...bound(clock), monotonic: () => time },
       kernelStack: event.kernelStack ?? [],
       userStack: event.userStack ?? [],
-      memory: event.memory ?? null,
+      memory,
     };
   }
 
   testRun(program: Program, input: Uint8Array): { readonly result: number; readonly output: Uint8Array } {
     const own = machineProgram(program);
     const { kind } = own;
-    const happening = this.#happening({});
+    const happening = this.#happening({}, null);
     if (programKinds[kind].hook === "raw_tracepoint") {
       const bytes = new Uint8Array(MOST_ARGUMENTS * 8);
       if (input.length % 8 !== 0 || input.length > bytes.length) throw wrongInput(own, input);
@@ -280,12 +220,11 @@ export class MachineRuntime implements ProcessRuntime {
     }
     if (input.length < ETHERNET_BYTES) throw wrongInput(own, input);
     // Socket filters see what is behind the link's header, as in the kernel's own test runs.
-    const skipped = kind === "socket_filter" ? ETHERNET_BYTES : 0;
-    const bytes = withRoom(input);
-    const { packet, context } = packetContext(kind, bytes, HEADROOM + skipped, input.length - skipped);
+    const hidden = kind === "socket_filter" ? ETHERNET_BYTES : 0;
+    const { packet, context } = packetContext(kind, input, { hidden });
     const r0 = this.#machine.run(own, { happening, context, packet });
-    const output = bytes.slice(packet.start - skipped, packet.length);
-    output.fill(0, 0, skipped);
+    const output = packetAfter(packet, hidden);
+    output.fill(0, 0, hidden);
     return { result: Number(BigInt.asUintN(32, r0)), output };
   }
 
@@ -314,9 +253,6 @@ export class MachineRuntime implements ProcessRuntime {
 }
 
 const ETHERNET_BYTES = 14;
-/** Arguments of a raw tracepoint at most (MAX_BPF_FUNC_ARGS). */
-const MOST_ARGUMENTS = 12;
-const LOOPBACK = 1;
 
 const PACKET_KINDS: readonly ProgramKindName[] = [
   "socket_filter",
@@ -334,41 +270,6 @@ function wrongInput(program: MachineProgram, input: Uint8Array): UsageError {
 
 function contextRegion(bytes: Uint8Array): Region {
   return new Region(CONTEXT, { name: "the context", bytes, writable: false });
-}
-
-function packetContext(
-  kind: ProgramKindName,
-  bytes: Uint8Array,
-  start: number,
-  length: number,
-): { readonly packet: Region; readonly context: Region } {
-  const packet = new Region(PACKET, { name: "the packet", bytes, writable: kind !== "socket_filter" });
-  packet.replace(bytes, start, start + length);
-  if (kind === "xdp") {
-    const rules = new XdpContext(packet, LOOPBACK);
-    const context = new Region(CONTEXT, {
-      name: "the context",
-      bytes: new Uint8Array(XDP_BYTES),
-      writable: false,
-      rules,
-    });
-    return { packet, context };
-  }
-  const rules = new SkbContext(packet, kind, LOOPBACK);
-  if (start > HEADROOM) rules.setProtocol(packet.view.getUint16(start - 2, true));
-  const context = new Region(CONTEXT, {
-    name: "the context",
-    bytes: new Uint8Array(SKB_BYTES),
-    writable: true,
-    rules,
-  });
-  return { packet, context };
-}
-
-function words(values: readonly (number | bigint)[]): Uint8Array {
-  const whole = new BigInt64Array(Math.max(values.length, MOST_ARGUMENTS));
-  for (const [index, value] of values.entries()) whole[index] = BigInt.asIntN(64, BigInt(value));
-  return new Uint8Array(whole.buffer);
 }
 
 function bound(clock: Clock): Clock {

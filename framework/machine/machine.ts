@@ -2,7 +2,7 @@ import { ClosedError, MachineFault, UsageError } from "../core/errors.ts";
 import { helperByNumber } from "../isa/helpers.ts";
 import type { Btf } from "../object/btf.ts";
 import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
-import type { ProgramKindName } from "../programs/kinds.ts";
+import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { Program, RawMap } from "../runtime/types.ts";
 import type { Code, Engine, HelperFunction } from "./engine.ts";
 import { CONTEXT, Execution, RESERVED_REGIONS, type RunInput, type Runnable } from "./execution.ts";
@@ -83,6 +83,10 @@ export class MachineProgram implements Program, Runnable, Referable {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  get readsKernel(): boolean {
+    return programKinds[this.kind].btfTarget !== null;
   }
 
   /** Lets the program name a map and touch its values. */

@@ -2,23 +2,24 @@ import { UsageError } from "../../core/errors.ts";
 import { show, viewOf } from "../../core/layout.ts";
 import type { Btf, BtfMember } from "../../object/btf.ts";
 import type { ProgramSpec } from "../../object/object-spec.ts";
+import type { ArgumentValue, Fields, FieldValue } from "../../runtime/events.ts";
+import type { GivenMemory } from "../given-memory.ts";
 
-/** A value of a field: a number, a text for an array of characters, bytes, or the numbers of an array. */
-export type FieldValue = number | bigint | string | Uint8Array | readonly (number | bigint)[];
-
-/** Fields of a record by name. */
-export type Fields = Readonly<Record<string, FieldValue>>;
+/** Bytes of a record of which nothing is known and nothing was asked. */
+const UNKNOWN_BYTES = 512;
 
 /** A tracepoint's texts of any length are behind its record; the field says where: BCC's and the kernel's prefixes. */
 const DATA_LOCATION = ["data_loc_", "__data_loc_"];
 
 /**
  * The bytes of the record that a program's parameter points to, with fields by name and the others zero.
+ * @param memory takes what fields that are pointers point to
  * @throws UsageError for a field that the record lacks, or a program whose types say nothing about it
  */
-export function recordOf(spec: ProgramSpec, fields: Fields): Uint8Array {
+export function recordOf(spec: ProgramSpec, fields: Fields, memory: GivenMemory): Uint8Array {
   const id = contextType(spec);
   const type = id === undefined ? undefined : spec.btf!.type(id);
+  if (type?.kind !== "struct" && Object.keys(fields).length === 0) return new Uint8Array(UNKNOWN_BYTES);
   if (type?.kind !== "struct") {
     throw new UsageError(`program "${spec.name}" does not say what its context is`, {
       hint: "give the context as bytes",
@@ -36,20 +37,35 @@ export function recordOf(spec: ProgramSpec, fields: Fields): Uint8Array {
       });
     }
     const text = typeof value === "string" ? new TextEncoder().encode(`${value}\0`) : value;
-    if (
-      text instanceof Uint8Array &&
-      (prefix !== undefined || DATA_LOCATION.some((each) => name.startsWith(each)))
-    ) {
+    const isElsewhere = prefix !== undefined || DATA_LOCATION.some((each) => name.startsWith(each));
+    if (text instanceof Uint8Array && isElsewhere) {
       put(bytes, member, (text.length << 16) | bytes.length);
       bytes.push(...text);
-    } else
-      put(
-        bytes,
-        member,
-        typeof value === "string" && text instanceof Uint8Array ? text.subarray(0, member.size) : value,
-      );
+    } else if (text instanceof Uint8Array && !member.isAddress) {
+      put(bytes, member, bytesWithin(text, member.size, typeof value === "string"));
+    } else put(bytes, member, numbersOf(member, value, memory));
   }
   return Uint8Array.from(bytes);
+}
+
+function numbersOf({ name, isAddress }: Place, value: FieldValue, memory: GivenMemory): readonly bigint[] {
+  const values = isList(value) ? value : [value];
+  return values.map((each) => {
+    if (isAddress || typeof each === "number" || typeof each === "bigint") return memory.number(each);
+    throw new UsageError(`field "${name}" is a number, not ${show(each)}`);
+  });
+}
+
+function isList(value: FieldValue): value is readonly ArgumentValue[] {
+  return Array.isArray(value);
+}
+
+/** A text for an array of characters is cut, and its last byte is zero. */
+function bytesWithin(bytes: Uint8Array, size: number, isText: boolean): Uint8Array {
+  if (!isText || bytes.length <= size) return bytes;
+  const cut = bytes.slice(0, size);
+  cut[size - 1] = 0;
+  return cut;
 }
 
 interface Place {
@@ -58,6 +74,8 @@ interface Place {
   readonly size: number;
   /** Bytes of an item, for arrays. */
   readonly item: number;
+  /** Whether its items can hold addresses: pointers, or as wide as one. */
+  readonly isAddress: boolean;
 }
 
 function membersOf(btf: Btf, members: readonly BtfMember[], base: number): ReadonlyMap<string, Place> {
@@ -69,25 +87,25 @@ function membersOf(btf: Btf, members: readonly BtfMember[], base: number): Reado
       for (const [inner, place] of membersOf(btf, own.members, offset)) places.set(inner, place);
     } else {
       const size = btf.sizeOf(type);
-      places.set(name, { name, offset, size, item: own.kind === "array" ? btf.sizeOf(own.element) : size });
+      const item = own.kind === "array" ? btf.sizeOf(own.element) : size;
+      places.set(name, { name, offset, size, item, isAddress: item === 8 });
     }
   }
   return places;
 }
 
-function put(bytes: number[], place: Place, value: FieldValue): void {
+function put(bytes: number[], place: Place, value: number | Uint8Array | readonly bigint[]): void {
   const { name, offset, size, item } = place;
   if (value instanceof Uint8Array) {
     if (value.length > size) throw new UsageError(`field "${name}" takes ${size} bytes, not ${value.length}`);
     for (const [index, byte] of value.entries()) bytes[offset + index] = byte;
     return;
   }
-  const numbers = Array.isArray(value) ? value : [value];
+  const numbers = typeof value === "number" ? [BigInt(value)] : value;
   if (numbers.length * item > size) throw new UsageError(`field "${name}" takes ${size / item} numbers`);
   for (const [index, number] of numbers.entries()) {
-    if (typeof number === "string") throw new UsageError(`field "${name}" is no text, as ${show(number)} is`);
     const whole = new Uint8Array(8);
-    viewOf(whole).setBigInt64(0, BigInt.asIntN(64, BigInt(number)), true);
+    viewOf(whole).setBigInt64(0, BigInt.asIntN(64, number), true);
     for (let byte = 0; byte < Math.min(item, 8); byte++) bytes[offset + index * item + byte] = whole[byte]!;
   }
 }

@@ -20,7 +20,8 @@ export function readAny(run: Execution, address: bigint, into: Uint8Array): bool
   if (unsigned < USER_END) return run.happening.memory?.read(unsigned, into) ?? false;
   const region = kernelRegion(run, Number(BigInt.asIntN(32, unsigned >> 32n)));
   const at = Number(unsigned & 0xffffffffn) - LOW_BASE;
-  if (region === NO_REGION || at < region.start || at + into.length > region.length) return false;
+  if (region === NO_REGION) return run.happening.memory?.read(unsigned, into) ?? false;
+  if (at < region.start || at + into.length > region.length) return false;
   into.set(region.bytes.subarray(at, at + into.length));
   return true;
 }
