@@ -5,6 +5,7 @@
 // npm run test:corpus -- --no-bcc            without BCC, which takes most of the time
 // npm run test:corpus -- --fresh             asks BCC again, instead of taking what it answered before
 // npm run test:corpus -- --one-per-tool      without the other runs of each tool, for machines that are slow
+// npm run test:corpus -- --part 2/5          the second of five parts
 //
 // On another kernel: npm run test:guest -- --kernel 6.1 --command "npm run test:corpus -- --one-per-tool"
 import { release } from "node:os";
@@ -46,14 +47,21 @@ interface Options {
   readonly useBcc: boolean;
   readonly useCache: boolean;
   readonly onePerTool: boolean;
+  readonly part: Part;
 }
 
-async function run({ filter, useBcc, useCache, onePerTool }: Options): Promise<number> {
+/** One of so many parts of the corpus; counts from 1. */
+interface Part {
+  readonly number: number;
+  readonly of: number;
+}
+
+async function run({ filter, useBcc, useCache, onePerTool, part }: Options): Promise<number> {
   const { runtime, environment } = openHost("kernel");
   using _ = runtime;
   const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
   using loader = typeof bcc === "string" ? undefined : bcc;
-  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool }), filter);
+  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool }), filter, part);
   print(
     `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
   );
@@ -98,9 +106,10 @@ function share(part: number, whole: number): string {
   return `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`;
 }
 
-function chosen({ programs, barren }: Corpus, filter: string): Corpus {
+function chosen({ programs, barren }: Corpus, filter: string, part: Part): Corpus {
   const has = ({ name }: { readonly name: string }) => name.includes(filter);
-  return { programs: programs.filter(has), barren: barren.filter(has) };
+  const isIn = (_: unknown, index: number) => index % part.of === part.number - 1;
+  return { programs: programs.filter(has).filter(isIn), barren: barren.filter(has).filter(isIn) };
 }
 
 function options(args: readonly string[]): Options {
@@ -113,13 +122,21 @@ function options(args: readonly string[]): Options {
         bcc: { type: "boolean", default: true },
         fresh: { type: "boolean", default: false },
         "one-per-tool": { type: "boolean", default: false },
+        part: { type: "string", default: "1/1" },
       },
     });
     const { filter, bcc, fresh } = values;
-    return { filter, useBcc: bcc, useCache: !fresh, onePerTool: values["one-per-tool"] };
+    const part = partOf(values.part);
+    return { filter, useBcc: bcc, useCache: !fresh, onePerTool: values["one-per-tool"], part };
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
+}
+
+function partOf(words: string): Part {
+  const [number = 0, of = 0] = (/^(\d+)\/(\d+)$/.exec(words) ?? []).slice(1).map(Number);
+  if (number < 1 || number > of) throw new UsageError(`--part takes one of so many, as 2/5, not ${words}`);
+  return { number, of };
 }
 
 function print(line: string): void {
