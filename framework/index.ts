@@ -45,7 +45,7 @@ export type { DeviceOptions, TcOptions, XdpOptions } from "./bcc/network-hooks.t
 export { PerfEventSampleFormat, PerfHWConfig, PerfSWConfig, PerfType } from "./bcc/perf-constants.ts";
 export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
-export type { SymbolOptions } from "./bcc/symbols.ts";
+export type { SymbolOptions, UserSymbolOptions } from "./bcc/symbols.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
 export { USDT, type UsdtOptions } from "./bcc/usdt.ts";
 export { USDTProbe, USDTProbeArgument, USDTProbeLocation } from "./bcc/usdt-probe.ts";

@@ -1,5 +1,6 @@
 import type { BuildIdFrame } from "../../maps/index.ts";
 import { UsageError } from "../core/errors.ts";
+import { withWrittenName } from "../symbols/demangle.ts";
 import { kernelAddressOf } from "../symbols/kernel.ts";
 import { findLibrary, findProgram } from "../symbols/libraries.ts";
 import type { ModuleSymbols } from "../symbols/module-symbols.ts";
@@ -17,7 +18,14 @@ export interface SymbolOptions {
   readonly show_offset?: boolean;
 }
 
+/** What a printed symbol of a process shows. */
+export interface UserSymbolOptions extends SymbolOptions {
+  /** C++ names as people write them, "shape::area(int)"; true unless said otherwise. */
+  readonly demangle?: boolean;
+}
+
 const SYMBOL_OPTIONS = { show_module: "boolean?", show_offset: "boolean?" } as const;
+const USER_SYMBOL_OPTIONS = { ...SYMBOL_OPTIONS, demangle: "boolean?" } as const;
 /** BPF_STACK_BUILD_ID_VALID. */
 const HAS_BUILD_ID = 1;
 /** Processes whose symbols are kept. */
@@ -29,8 +37,7 @@ const modulesByBuildId = new Map<string, { readonly path: string; readonly symbo
 /** The part of `BPF` that names addresses and finds functions. All of it works without an object too. */
 export abstract class SymbolNames extends BpfConstants {
   /**
-   * The function that an address of a process lies in, "[unknown]" when nobody knows. C++ names stay as the compiler
-   * spelled them.
+   * The function that an address of a process lies in, "[unknown]" when nobody knows.
    *
    * Generated code, such as JavaScript's, has names when the process writes `/tmp/perf-PID.map` (`node
    * --perf-basic-prof`). What was asked of a process while it ran stays known after its end.
@@ -39,9 +46,14 @@ export abstract class SymbolNames extends BpfConstants {
    * @param pid a process; below 0 the address is the kernel's
    * @throws PermissionError when this user may not know
    */
-  static sym(addr: bigint | number | BuildIdFrame, pid: number, options: SymbolOptions = {}): string {
-    checkOptions("sym", options, SYMBOL_OPTIONS);
-    return textOf(typeof addr === "object" ? resolveBuildId(addr, pid) : cacheOf(pid).resolve(addr), options);
+  static sym(addr: bigint | number | BuildIdFrame, pid: number, options: UserSymbolOptions = {}): string {
+    checkOptions("sym", options, USER_SYMBOL_OPTIONS);
+    const demangle = options.demangle !== false;
+    const cache = cacheOf(pid);
+    return textOf(
+      typeof addr === "object" ? resolveBuildId(addr, pid, demangle) : cache.resolve(addr, demangle),
+      options,
+    );
   }
 
   /**
@@ -99,7 +111,7 @@ export abstract class SymbolNames extends BpfConstants {
   }
 
   /** As the static method. */
-  sym(addr: bigint | number | BuildIdFrame, pid: number, options: SymbolOptions = {}): string {
+  sym(addr: bigint | number | BuildIdFrame, pid: number, options: UserSymbolOptions = {}): string {
     return SymbolNames.sym(addr, pid, options);
   }
 
@@ -125,15 +137,16 @@ function cacheOf(pid: number): SymbolCache {
   return cache;
 }
 
-function resolveBuildId(entry: BuildIdFrame, pid: number): ResolvedSymbol {
-  if (entry.status !== HAS_BUILD_ID) return cacheOf(pid).resolve(entry.offset);
+function resolveBuildId(entry: BuildIdFrame, pid: number, demangle: boolean): ResolvedSymbol {
+  if (entry.status !== HAS_BUILD_ID) return cacheOf(pid).resolve(entry.offset, demangle);
   const buildId = Buffer.from(entry.build_id).toString("hex");
   const known = modulesByBuildId.get(buildId) ?? debugModule(buildId);
   const offset = Number(entry.offset);
   if (known === undefined) return { name: undefined, offset, module: buildId };
   const address = known.symbols.file.addressOf(offset);
   const found = address === undefined ? undefined : known.symbols.nameAt(address);
-  return { name: found?.name, offset: found?.offset ?? offset, module: known.path };
+  const symbol = { name: found?.name, offset: found?.offset ?? offset, module: known.path };
+  return demangle ? withWrittenName(symbol) : symbol;
 }
 
 function debugModule(

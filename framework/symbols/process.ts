@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { BpfError, PermissionError } from "../core/errors.ts";
+import { withWrittenName } from "./demangle.ts";
 import { kernelNameAt } from "./kernel.ts";
 import { ModuleSymbols } from "./module-symbols.ts";
 import { PerfMap } from "./perf-map.ts";
@@ -119,9 +120,15 @@ export class SymbolCache {
   /**
    * The function that an address lies in.
    *
+   * @param demangle C++ names as people write them, not as symbols
    * @throws PermissionError when this user may see neither kernel addresses nor that process
    */
-  resolve(addr: bigint | number): ResolvedSymbol {
+  resolve(addr: bigint | number, demangle = true): ResolvedSymbol {
+    const found = this.#find(addr);
+    return demangle ? withWrittenName(found) : found;
+  }
+
+  #find(addr: bigint | number): ResolvedSymbol {
     if (this.pid < 0) return kernelNameAt(BigInt.asUintN(64, BigInt(addr))) ?? UNKNOWN;
     const address = Number(addr);
     this.#refresh(false);

@@ -43,7 +43,9 @@ export interface Libc {
 
 /** What this file uses of koffi. */
 interface Koffi {
-  load(path: null): { func(name: string, result: string, parameters: readonly string[]): unknown };
+  load(path: null): { func(name: string, result: unknown, parameters: readonly string[]): unknown };
+  /** A type of results that are freed once they are copied. */
+  disposable(type: string): unknown;
   address(buffer: ArrayBuffer): bigint;
   view(address: Address, length: number): ArrayBuffer;
   errno(): number;
@@ -115,6 +117,30 @@ function bindAll(from: Koffi): Libc {
     setrlimit: bind("setrlimit", "int", ["int", "int64"]),
     getpagesize: bind("getpagesize", "int", []),
   };
+}
+
+/** The name as people write it, or null; further arguments are for a buffer and a status, which nobody needs. */
+type Demangler = (name: string, buffer: Address, length: Address, status: Address) => string | null;
+
+let demangler: Demangler | null | undefined;
+
+/**
+ * The C++ name behind a symbol, as people write it: "shape::area(int)" for "_ZN5shape4areaEi". undefined for a symbol
+ * that is none. Node's own C++ library knows; in a Node without a shared one every symbol stays as it is.
+ */
+export function demangled(symbol: string): string | undefined {
+  if (!symbol.startsWith("_Z")) return undefined;
+  if (demangler === undefined) demangler = bindDemangler(native());
+  return demangler?.(symbol, 0, 0, 0) ?? undefined;
+}
+
+function bindDemangler(from: Koffi): Demangler | null {
+  const words = ["str", "int64", "int64", "int64"];
+  try {
+    return from.load(null).func("__cxa_demangle", from.disposable("str"), words) as Demangler;
+  } catch {
+    return null; // linked statically, and not exported
+  }
 }
 
 const errnoNames = new Map<number, string>(

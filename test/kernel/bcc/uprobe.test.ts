@@ -133,6 +133,27 @@ describe.each([
   });
 });
 
+describe("a C++ program", () => {
+  const names = workshop.make("names", { source: "names.cc", link: ["-pie"] });
+  const symbols = ["_ZN5space5shape4areaEi", "_ZN5space3addIlEET_S1_S1_"] as const;
+
+  test("is probed by symbol and by regular expression, and its functions have their written names", async () => {
+    using target = new Target(names);
+    using b = open(`${COUNT}
+      BPF_HASH(places, u64, u64);
+      int place(struct pt_regs *ctx) { places.increment(PT_REGS_IP(ctx)); return 0; }`);
+    b.attach_uprobe({ name: names, sym: symbols[0], fn_name: "count", pid: target.pid });
+    b.attach_uprobe({ name: names, sym_re: "_ZN5space", fn_name: "place", pid: target.pid });
+    await target.run("aab");
+    expect(counts(b)[0]).toBe(2n);
+    const places = [...b.get_table<bigint, bigint>("places").keys()];
+    const written = places.map((place) => b.sym(place, target.pid));
+    expect(written.sort()).toEqual(["long space::add<long>(long, long)", "space::shape::area(int)"]);
+    const spelled = places.map((place) => b.sym(place, target.pid, { demangle: false }));
+    expect(spelled.sort()).toEqual([...symbols].sort());
+  });
+});
+
 describe("libraries", () => {
   test("the C library is found by its short name, in the process and in general", async () => {
     const path = BPF.find_library("c")!;

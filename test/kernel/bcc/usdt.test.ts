@@ -166,6 +166,39 @@ describe("a process", () => {
   });
 });
 
+describe("a Node program", () => {
+  /** Calls a function of a library for each byte that it is sent, and sends the byte back. */
+  const SCRIPT = `
+    const act = require("koffi").load(process.argv[1]).func("act", "void", ["char"]);
+    process.stdin.on("data", (bytes) => {
+      for (const byte of bytes) act(byte);
+      process.stdout.write(bytes);
+    });`;
+  const library = workshop.make("libprobes.so", { source: "probes.c", link: ["-shared"] });
+
+  test("is probed in the native library that it has loaded", async () => {
+    using target = new Target(process.execPath, ["-e", SCRIPT, library]);
+    await target.run("c");
+    const offered = new USDT({ pid: target.pid })
+      .enumerate_probes()
+      .filter(({ provider }) => provider === "app");
+    expect(offered.map((probe) => probe.name).sort()).toEqual(["both", "counted", "forms"]);
+    using b = probed(
+      { pid: target.pid },
+      { "app:counted": "on_counted" },
+      `BPF_HASH(sums, u32, u64);
+      int on_counted(struct pt_regs *ctx) {
+        int n = 0;
+        bpf_usdt_readarg(1, ctx, &n);
+        sums.increment(bpf_get_current_pid_tgid() >> 32, n);
+        return 0;
+      }`,
+    );
+    await target.run("ccc");
+    expect(b.get_table<number, bigint>("sums").items()).toEqual([[target.pid, 3n * 77n]]);
+  });
+});
+
 describe("what a program offers", () => {
   test("enumerate_probes lists providers, names, counters, places and arguments", () => {
     const usdt = new USDT({ path: moving });

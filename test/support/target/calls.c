@@ -45,7 +45,7 @@ static __attribute__((noinline)) int hidden(int number) {
   return number + 1;
 }
 static long chosen(long number) { return number; }
-static __attribute__((used)) void *choose(void) { return chosen; }
+static __attribute__((used)) void *choose(void) { return (void *)chosen; }
 __asm__(".globl picked\n.type picked, %gnu_indirect_function\n.set picked, choose");
 
 #ifdef GO
