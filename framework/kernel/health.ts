@@ -1,10 +1,12 @@
 import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { isAtLeast } from "../core/version.ts";
+import type { FeatureName } from "../runtime/types.ts";
 import { kernelConfig, kernelRelease, kernelVersion } from "../sys/proc.ts";
 import { findTracefs } from "../sys/tracefs.ts";
 import { BPF_FS_MAGIC } from "../uapi/constants.ts";
 import { featureNames, supports } from "./features.ts";
+import { lockdownMode } from "./lockdown.ts";
 
 /** One thing about the machine that decides what works. */
 export interface Finding {
@@ -23,6 +25,8 @@ export interface Finding {
 
 /** Gives every script of node's the privileges; a later setcap would replace an earlier one, so all at once. */
 const GRANT = "sudo setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node)";
+
+const UNLOCK = "boot without lockdown=, and with secure boot off";
 
 /** Looks at the running kernel and this process. Changes nothing, and needs no privileges. */
 export function examineKernel(access: {
@@ -72,14 +76,8 @@ function kernelTypes(): Finding {
   };
 }
 
-/** The word in brackets is the one in force: "[none] integrity confidentiality". */
 function lockdown(): Finding {
-  const text = read("/sys/kernel/security/lockdown");
-  const mode = /\[(\w+)\]/.exec(text ?? "")?.[1];
-  const forced = ["INTEGRITY", "CONFIDENTIALITY"].find(
-    (word) => kernelConfig()?.get(`CONFIG_LOCK_DOWN_KERNEL_FORCE_${word}`) === "y",
-  );
-  const known = mode ?? forced?.toLowerCase();
+  const known = lockdownMode();
   return {
     ...note("kernel", "no lockdown"),
     state: known === undefined ? "unknown" : known === "none" ? "yes" : "no",
@@ -90,7 +88,7 @@ function lockdown(): Finding {
         ? "mount -t securityfs securityfs /sys/kernel/security"
         : known === "none"
           ? null
-          : "boot without lockdown=, and with secure boot off",
+          : UNLOCK,
   };
 }
 
@@ -223,19 +221,38 @@ function features(mayProbe: boolean): readonly Finding[] {
   return featureNames.map((name) => {
     const support = supports(name);
     if (support.state === "yes") return { ...note("features", name), detail: "" };
-    if (support.state === "unknown" || !mayProbe) {
-      const why = support.state === "unknown" ? support.cause.message : "no access to bpf(2)";
-      return { ...note("features", name), state: "unknown", detail: `cannot tell: ${why}` };
+    if (support.state === "no" && mayProbe) return missingFeature(name, support.since);
+    const mode = lockdownMode() ?? "none";
+    if (mayProbe && MENDING[name]?.isLockedDown === true && mode !== "none") {
+      return { ...note("features", name), state: "no", detail: `lockdown is ${mode}`, fix: UNLOCK };
     }
-    const isOld = !isAtLeast(kernelVersion(), support.since);
-    return {
-      ...note("features", name),
-      state: "no",
-      detail: isOld ? `since Linux ${support.since}` : "left out of this kernel, or switched off",
-      fix: isOld ? `boot Linux ${support.since} or newer` : null,
-    };
+    const why = support.state === "unknown" ? support.cause.message : "no access to bpf(2)";
+    const fix = mayProbe ? (MENDING[name]?.fix ?? null) : GRANT;
+    return { ...note("features", name), state: "unknown", detail: `cannot tell: ${why}`, fix };
   });
 }
+
+function missingFeature(name: FeatureName, since: string): Finding {
+  if (!isAtLeast(kernelVersion(), since)) {
+    const fix = `boot Linux ${since} or newer`;
+    return { ...note("features", name), state: "no", detail: `since Linux ${since}`, fix };
+  }
+  const detail = "left out of this kernel, or switched off";
+  return { ...note("features", name), state: "no", detail, fix: MENDING[name]?.fix ?? null };
+}
+
+/** What switches features on that a new kernel may still lack, and which ones lockdown takes away. */
+const MENDING: Readonly<
+  Partial<Record<FeatureName, { readonly fix: string; readonly isLockedDown?: boolean }>>
+> = {
+  kprobe: { fix: "boot a kernel built with CONFIG_KPROBES=y and CONFIG_KPROBE_EVENTS=y" },
+  kprobe_multi: { fix: "boot a kernel built with CONFIG_FPROBE=y" },
+  tracepoint: { fix: "sudo mount -t tracefs tracefs /sys/kernel/tracing" },
+  uprobe: { fix: "boot a kernel built with CONFIG_UPROBE_EVENTS=y" },
+  fentry: { fix: "boot a kernel built with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", isLockedDown: true },
+  fmod_ret: { fix: "boot a kernel built with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", isLockedDown: true },
+  lsm: { fix: "boot with lsm=...,bpf on the kernel's command line", isLockedDown: true },
+};
 
 /** What booting other kernels for tests takes, with the Debian package of each. */
 const GUEST_TOOLS: Readonly<Record<string, string>> = {

@@ -5,7 +5,7 @@ import { commandScript, sharedFiles, sharedFolder } from "./init.ts";
 import { buildInitramfs } from "./initramfs.ts";
 import type { GuestKernel } from "./kernels.ts";
 import { runGuest } from "./qemu.ts";
-import { resultsVariable } from "./report-line.ts";
+import { guestVariable, resultsVariable } from "./report-line.ts";
 import { Tail } from "./tail.ts";
 
 /** One command to run under one kernel. */
@@ -112,6 +112,7 @@ function environment(): Readonly<Record<string, string>> {
     PATH: [...new Set(path)].join(":"),
     LANG: "C.UTF-8",
     TERM: "dumb",
+    [guestVariable]: "1",
     [resultsVariable]: join(sharedFolder, sharedFiles.results),
   };
 }

@@ -41,5 +41,8 @@ export interface RunEnded {
   readonly reason: string;
 }
 
+/** Tells tests that they run in a guest, which is thrown away afterwards. */
+export const guestVariable = "RXBPF_IN_GUEST";
+
 /** Tells the reporter which file to append to. */
 export const resultsVariable = "RXBPF_GUEST_RESULTS";

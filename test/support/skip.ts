@@ -2,9 +2,10 @@ import type { TestContext } from "vitest";
 import { isAtLeast } from "../../framework/core/version.ts";
 import { supports } from "../../framework/kernel/features.ts";
 import { KernelRuntime } from "../../framework/kernel/kernel-runtime.ts";
+import { lockdownMode } from "../../framework/kernel/lockdown.ts";
 import type { FeatureName } from "../../framework/runtime/types.ts";
 import { kernelConfig, kernelRelease, kernelSymbol, kernelVersion } from "../../framework/sys/proc.ts";
-import { resultsVariable } from "../guest/report-line.ts";
+import { guestVariable } from "../guest/report-line.ts";
 
 /** What leaves a feature out of a kernel that is new enough for it. */
 const CONFIGURATION: Readonly<Partial<Record<FeatureName, string>>> = {
@@ -12,6 +13,9 @@ const CONFIGURATION: Readonly<Partial<Record<FeatureName, string>>> = {
   kprobe_multi: "CONFIG_FPROBE",
   tracepoint: "CONFIG_TRACEPOINTS",
 };
+
+/** What lockdown keeps from everybody. */
+const LOCKED_DOWN: readonly FeatureName[] = ["fentry", "fmod_ret", "lsm"];
 
 /**
  * Lets a test run only where this process may use bpf(2) and the kernel has the features; for `beforeEach` or the
@@ -35,13 +39,16 @@ export function needsMissingKprobes(context: TestContext): void {
 /** Lets a test that changes the whole machine run only in a guest, which is thrown away afterwards. */
 export function needsGuest(context: TestContext): void {
   needsKernel(context);
-  if (process.env[resultsVariable] === undefined) context.skip("changes the whole machine: for guests only");
+  if (process.env[guestVariable] === undefined) context.skip("changes the whole machine: for guests only");
 }
 
 /** Lets a test run only where the kernel has a feature; see `needsKernel`. */
 export function needsFeature(context: TestContext, feature: FeatureName): void {
   const support = supports(feature);
   if (support.state === "yes") return;
+  if (LOCKED_DOWN.includes(feature) && (lockdownMode() ?? "none") !== "none") {
+    context.skip("this kernel is locked down: no programs on kernel functions");
+  }
   if (support.state === "unknown") throw support.cause;
   if (!isAtLeast(kernelVersion(), support.since)) {
     context.skip(`${feature} needs Linux ${support.since}; this is ${kernelRelease()}`);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, type TestContext, test } from "vitest";
 import { AttachError, BPF, UnsupportedError } from "../../../framework/index.ts";
 import { supports } from "../../../framework/kernel/features.ts";
-import { needsKernel } from "../../support/skip.ts";
+import { needsFeature, needsKernel } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
 
 const OWN = `((u32)(bpf_get_current_pid_tgid() >> 32) == ${process.pid})`;
@@ -167,8 +167,8 @@ describe("probes on kernel functions", () => {
 
 describe("programs on kernel functions by BTF", () => {
   beforeEach((context) => {
-    needsKernel(context, "kprobe");
-    if (!BPF.support_kfunc()) context.skip("this process may not attach programs to kernel functions here");
+    needsKernel(context, "fentry");
+    expect(BPF.support_kfunc()).toBe(true);
   });
 
   const KFUNC = `
@@ -192,7 +192,8 @@ describe("programs on kernel functions by BTF", () => {
     failure(AttachError, () => b.attach_kfunc({ fn_name: "vmlinux__do_rmdir" }));
   });
 
-  test("KMOD_RET sees the function's result so far and can change it", () => {
+  test("KMOD_RET sees the function's result so far and can change it", (context) => {
+    needsFeature(context, "fmod_ret");
     expect(BPF.support_fmod_ret()).toBe(true);
     using b = open(
       `
@@ -210,7 +211,8 @@ describe("programs on kernel functions by BTF", () => {
   });
 
   test("LSM_PROBE refuses what it returns an error for, and sleepable ones attach as well", (context) => {
-    if (!BPF.support_lsm()) context.skip("BPF is not among the active security modules");
+    needsFeature(context, "lsm");
+    expect(BPF.support_lsm()).toBe(true);
     using b = open(`#include "vmlinux.h"
       #include <bpf/bpf_helpers.h>
       #include <bpf/bpf_tracing.h>
@@ -226,7 +228,8 @@ describe("programs on kernel functions by BTF", () => {
   });
 
   test("LSM_PROBE of BCC's dialect detaches by detach_lsm", (context) => {
-    if (!BPF.support_lsm()) context.skip("BPF is not among the active security modules");
+    needsFeature(context, "lsm");
+    expect(BPF.support_lsm()).toBe(true);
     using b = open(
       `LSM_PROBE(inode_rmdir, struct inode *dir, struct dentry *dentry) { return ${OWN} ? -13 : 0; }`,
     );

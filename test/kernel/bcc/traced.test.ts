@@ -1,25 +1,11 @@
 import { rmdirSync } from "node:fs";
-import { beforeEach, describe, expect, type TestContext, test } from "vitest";
-import { AttachError, type BPF, PermissionError, UsageError } from "../../../framework/index.ts";
-import { kernelConfig } from "../../../framework/sys/proc.ts";
+import { beforeEach, describe, expect, test } from "vitest";
+import { AttachError, UsageError } from "../../../framework/index.ts";
 import { runCommand } from "../../support/events.ts";
-import { needsKernel } from "../../support/skip.ts";
+import { needsFeature, needsKernel } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
 
 beforeEach((context) => needsKernel(context));
-
-/** Lockdown in integrity mode keeps programs off kernel functions, whatever the privilege. */
-function openUnlessLockedDown(context: TestContext, text: string): BPF {
-  try {
-    return open(text);
-  } catch (error) {
-    // Where nothing forces it, a refusal is a failure: it must not pass for a skip.
-    if (error instanceof PermissionError && kernelConfig()?.has("CONFIG_LOCK_DOWN_KERNEL_FORCE_INTEGRITY")) {
-      context.skip("this kernel is locked down: no programs on kernel functions");
-    }
-    throw error;
-  }
-}
 
 const COUNTS = `
   #include <linux/fs.h>
@@ -38,8 +24,8 @@ function rmdirInVain(): void {
 
 describe("kernel functions by BTF", () => {
   test("KFUNC_PROBE runs at the entry, with the function's arguments", (context) => {
-    using b = openUnlessLockedDown(
-      context,
+    needsFeature(context, "fentry");
+    using b = open(
       `${COUNTS}
       KFUNC_PROBE(do_rmdir, int dfd, struct filename *name) {
         struct seen *seen = own();
@@ -55,8 +41,8 @@ describe("kernel functions by BTF", () => {
   });
 
   test("KRETFUNC_PROBE also has the result, behind the arguments", (context) => {
-    using b = openUnlessLockedDown(
-      context,
+    needsFeature(context, "fentry");
+    using b = open(
       `${COUNTS}
       KRETFUNC_PROBE(do_rmdir, int dfd, struct filename *name, int result) {
         struct seen *seen = own();
@@ -71,8 +57,8 @@ describe("kernel functions by BTF", () => {
   });
 
   test("members of arguments are read directly", (context) => {
-    using b = openUnlessLockedDown(
-      context,
+    needsFeature(context, "fentry");
+    using b = open(
       `${COUNTS}
       KFUNC_PROBE(do_rmdir, int dfd, struct filename *name) {
         struct seen *seen = own();
@@ -86,8 +72,8 @@ describe("kernel functions by BTF", () => {
   });
 
   test("a task that was asked for as a number is read by a helper, also in a function that others give arguments", (context) => {
-    using b = openUnlessLockedDown(
-      context,
+    needsFeature(context, "fentry");
+    using b = open(
       `${COUNTS}
       #include <linux/sched.h>
       static int group(struct task_struct *task) { return task->tgid; }
@@ -110,7 +96,8 @@ describe("kernel functions by BTF", () => {
   });
 
   test("after close the function is no longer traced", (context) => {
-    const b = openUnlessLockedDown(context, `${COUNTS} KFUNC_PROBE(do_rmdir) { own(); return 0; }`);
+    needsFeature(context, "fentry");
+    const b = open(`${COUNTS} KFUNC_PROBE(do_rmdir) { own(); return 0; }`);
     b.close();
     rmdirInVain();
     expect(() => b.get_table("all")).toThrow("closed");
@@ -141,18 +128,4 @@ test("tp_btf programs get the tracepoint's arguments with their types", () => {
     char _license[] SEC("license") = "GPL";`);
   const pid = runCommand("/bin/true");
   expect(b.get_table<number, number>("execs").get(pid)).toBe(process.pid);
-});
-
-test("LSM_PROBE decides, where BPF is among the security modules", (context) => {
-  using b = openUnlessLockedDown(
-    context,
-    `${COUNTS}
-    LSM_PROBE(inode_rmdir, struct inode *dir, struct dentry *dentry, int ret) {
-      struct seen *seen = own();
-      if (seen) seen->calls++;
-      return 0;
-    }`,
-  );
-  rmdirInVain();
-  expect(b.get_table("all").items().length).toBeLessThanOrEqual(1);
 });

@@ -11,19 +11,20 @@ import type { ProgramSpec } from "../../../framework/object/object-spec.ts";
 import type { AttachTarget } from "../../../framework/programs/targets.ts";
 import { isSocketLink, type Link, type Program, type RawMap } from "../../../framework/runtime/types.ts";
 import { watchReadable } from "../../../framework/sys/poller.ts";
+import { needsFeature, needsKernel, needsMissingKprobes } from "../../support/skip.ts";
 import { asm, countOwnCalls, key, map, program, returns } from "./assembly.ts";
 import { isFreed, openLabels } from "./kernel-objects.ts";
 
-const access = KernelRuntime.probe();
 const TRACEPOINT: AttachTarget = { hook: "tracepoint", category: "sched", name: "sched_process_fork" };
 
-describe.skipIf(!access.ok)("attaching to the running kernel", () => {
+describe("attaching to the running kernel", () => {
   let scope: Scope;
   let runtime: KernelRuntime;
   let counts: RawMap;
 
-  beforeEach(() => {
+  beforeEach((context) => {
     scope = new Scope("the test");
+    needsKernel(context);
     runtime = scope.own(new KernelRuntime());
     counts = scope.own(runtime.createMap(map("array", { maxEntries: 1 })));
   });
@@ -137,9 +138,9 @@ describe.skipIf(!access.ok)("attaching to the running kernel", () => {
       maxActive: 0,
       ...more,
     });
-    const has = access.ok && new KernelRuntime().supports("kprobe").state === "yes";
 
-    test.skipIf(has)("are refused on a kernel without them, with what works instead", () => {
+    test("are refused on a kernel without them, with what works instead", (context) => {
+      needsMissingKprobes(context);
       const error = failure(load(returns("kprobe", 0)), probe("do_nanosleep"));
       expect(error).toBeInstanceOf(UnsupportedError);
       expect(error).toMatchObject({
@@ -154,7 +155,8 @@ describe.skipIf(!access.ok)("attaching to the running kernel", () => {
       ["through tracefs", "kretprobe", { atReturn: true, maxActive: 8 }],
     ] as const;
 
-    test.skipIf(!has).each(variants)("run %s while the link lives and not after", (_, kind, more) => {
+    test.for(variants)("run %s while the link lives and not after", ([, kind, more], context) => {
+      needsFeature(context, "kprobe");
       const link = attach(load(countOwnCalls(kind, process.pid)), probe("vfs_read", more));
       readFileSync("/proc/self/stat");
       const during = counted();
@@ -164,7 +166,8 @@ describe.skipIf(!access.ok)("attaching to the running kernel", () => {
       expect(counted()).toBe(during);
     });
 
-    test.skipIf(!has)("are refused on an unknown function, with the nearest name", () => {
+    test("are refused on an unknown function, with the nearest name", (context) => {
+      needsFeature(context, "kprobe");
       expect(failure(load(returns("kprobe", 0)), probe("vfs_raed"))).toMatchObject({
         code: "ATTACH",
         message: expect.stringContaining("no such kernel function"),
@@ -206,29 +209,26 @@ describe.skipIf(!access.ok)("attaching to the running kernel", () => {
     });
   });
 
-  test.skipIf(!access.ok || new KernelRuntime().supports("xdp_link").state !== "yes")(
-    "an XDP program drops packets while its link lives and not after",
-    () => {
-      const script = fileURLToPath(new URL("./xdp-in-namespace.ts", import.meta.url));
-      const namespace = `rxbpf-${process.pid}`;
-      execFileSync("ip", ["netns", "add", namespace]);
-      try {
-        const command = ["netns", "exec", namespace, process.execPath, "--import", "tsx", script];
-        const report = JSON.parse(execFileSync("ip", command, { encoding: "utf8" })) as unknown;
-        expect(report).toEqual({
-          before: true,
-          during: false,
-          second: "the device has an XDP program already (EBUSY)",
-          after: true,
-          unknown: "did you mean rxa0?",
-          open: [],
-        });
-      } finally {
-        execFileSync("ip", ["netns", "del", namespace]);
-      }
-    },
-    60_000,
-  );
+  test("an XDP program drops packets while its link lives and not after", (context) => {
+    needsFeature(context, "xdp_link");
+    const script = fileURLToPath(new URL("./xdp-in-namespace.ts", import.meta.url));
+    const namespace = `rxbpf-${process.pid}`;
+    execFileSync("ip", ["netns", "add", namespace]);
+    try {
+      const command = ["netns", "exec", namespace, process.execPath, "--import", "tsx", script];
+      const report = JSON.parse(execFileSync("ip", command, { encoding: "utf8" })) as unknown;
+      expect(report).toEqual({
+        before: true,
+        during: false,
+        second: "the device has an XDP program already (EBUSY)",
+        after: true,
+        unknown: "did you mean rxa0?",
+        open: [],
+      });
+    } finally {
+      execFileSync("ip", ["netns", "del", namespace]);
+    }
+  }, 60_000);
 });
 
 /** Sends a packet over lo to a port where nobody listens but this socket. */

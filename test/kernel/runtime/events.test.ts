@@ -6,21 +6,22 @@ import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
 import type { ProgramSpec } from "../../../framework/object/object-spec.ts";
 import type { EventSource, Program, RawMap } from "../../../framework/runtime/types.ts";
 import { watcherCount } from "../../../framework/sys/poller.ts";
+import { needsFeature, needsKernel } from "../../support/skip.ts";
 import { key, map, outputToPerf, outputToRing, reserveInRing, words } from "./assembly.ts";
 import { isFreed, openLabels } from "./kernel-objects.ts";
 
-const access = KernelRuntime.probe();
 const noLoss = (): void => {
   throw new Error("records were lost");
 };
 
-describe.skipIf(!access.ok)("events of the running kernel", () => {
+describe("events of the running kernel", () => {
   let scope: Scope;
   let runtime: KernelRuntime;
   let events: RawMap;
 
-  beforeEach(() => {
+  beforeEach((context) => {
     scope = new Scope("the test");
+    needsKernel(context);
     runtime = scope.own(new KernelRuntime());
   });
 
@@ -51,154 +52,152 @@ describe.skipIf(!access.ok)("events of the running kernel", () => {
   const range = (from: number, count: number): readonly number[] =>
     Array.from({ length: count }, (_, i) => from + i);
 
-  describe.skipIf(!access.ok || new KernelRuntime().supports("ringbuf").state !== "yes")(
-    "a ring buffer",
-    () => {
-      beforeEach(() => {
-        events = scope.own(
-          runtime.createMap(map("ringbuf", { name: "events", keySize: 0, valueSize: 0, maxEntries: 4096 })),
-        );
-      });
+  describe("a ring buffer", () => {
+    beforeEach((context) => {
+      needsFeature(context, "ringbuf");
+      events = scope.own(
+        runtime.createMap(map("ringbuf", { name: "events", keySize: 0, valueSize: 0, maxEntries: 4096 })),
+      );
+    });
 
-      test("gives records in order, with their length and no CPU", () => {
-        const source = open();
-        produce(load(outputToRing()), 1, 3);
-        const seen: unknown[] = [];
-        const count = source.drain((view, at, length, cpu) => {
-          seen.push([view.getBigUint64(at, true), length, cpu]);
-        }, noLoss);
-        expect(count).toBe(3);
-        expect(seen).toEqual([
-          [1n, 8, null],
-          [2n, 8, null],
-          [3n, 8, null],
-        ]);
-        expect(drainNumbers(source)).toEqual([]);
-      });
+    test("gives records in order, with their length and no CPU", () => {
+      const source = open();
+      produce(load(outputToRing()), 1, 3);
+      const seen: unknown[] = [];
+      const count = source.drain((view, at, length, cpu) => {
+        seen.push([view.getBigUint64(at, true), length, cpu]);
+      }, noLoss);
+      expect(count).toBe(3);
+      expect(seen).toEqual([
+        [1n, 8, null],
+        [2n, 8, null],
+        [3n, 8, null],
+      ]);
+      expect(drainNumbers(source)).toEqual([]);
+    });
 
-      test("goes round its end many times without losing or changing a record", () => {
-        const source = open();
-        const program = load(reserveInRing("submit"));
-        // 32 bytes with the header do not divide the rounds evenly: 100 of 128 per round.
-        for (let round = 0; round < 20; round++) {
-          produce(program, round * 100, 100);
-          expect(drainNumbers(source)).toEqual(range(round * 100, 100));
-        }
-      });
+    test("goes round its end many times without losing or changing a record", () => {
+      const source = open();
+      const program = load(reserveInRing("submit"));
+      // 32 bytes with the header do not divide the rounds evenly: 100 of 128 per round.
+      for (let round = 0; round < 20; round++) {
+        produce(program, round * 100, 100);
+        expect(drainNumbers(source)).toEqual(range(round * 100, 100));
+      }
+    });
 
-      test("passes over discarded records", () => {
-        const source = open();
-        const [keep, drop] = [load(reserveInRing("submit")), load(reserveInRing("discard"))];
-        produce(drop, 0, 5);
-        produce(keep, 5, 2);
-        produce(drop, 7, 5);
-        expect(drainNumbers(source)).toEqual([5, 6]);
-        produce(keep, 12, 1);
-        expect(drainNumbers(source)).toEqual([12]);
-      });
+    test("passes over discarded records", () => {
+      const source = open();
+      const [keep, drop] = [load(reserveInRing("submit")), load(reserveInRing("discard"))];
+      produce(drop, 0, 5);
+      produce(keep, 5, 2);
+      produce(drop, 7, 5);
+      expect(drainNumbers(source)).toEqual([5, 6]);
+      produce(keep, 12, 1);
+      expect(drainNumbers(source)).toEqual([12]);
+    });
 
-      test("refuses records when full, and takes them again after a drain", () => {
-        const source = open();
-        const program = load(outputToRing());
-        const fit = 4096 / 16 - 1;
-        expect(produce(program, 0, fit + 10)).toBe(10);
-        expect(drainNumbers(source)).toEqual(range(0, fit));
-        expect(produce(program, 1000, 5)).toBe(0);
-        expect(drainNumbers(source)).toEqual(range(1000, 5));
-      });
+    test("refuses records when full, and takes them again after a drain", () => {
+      const source = open();
+      const program = load(outputToRing());
+      const fit = 4096 / 16 - 1;
+      expect(produce(program, 0, fit + 10)).toBe(10);
+      expect(drainNumbers(source)).toEqual(range(0, fit));
+      expect(produce(program, 1000, 5)).toBe(0);
+      expect(drainNumbers(source)).toEqual(range(1000, 5));
+    });
 
-      test("hands over at most as many records as asked for, and the rest later", () => {
-        const source = open();
-        produce(load(outputToRing()), 0, 10);
-        expect(drainNumbers(source, 4)).toEqual([0, 1, 2, 3]);
-        expect(drainNumbers(source, 4)).toEqual([4, 5, 6, 7]);
-        expect(drainNumbers(source)).toEqual([8, 9]);
-      });
+    test("hands over at most as many records as asked for, and the rest later", () => {
+      const source = open();
+      produce(load(outputToRing()), 0, 10);
+      expect(drainNumbers(source, 4)).toEqual([0, 1, 2, 3]);
+      expect(drainNumbers(source, 4)).toEqual([4, 5, 6, 7]);
+      expect(drainNumbers(source)).toEqual([8, 9]);
+    });
 
-      test("counts a record as read when its callback throws, and goes on with the next", () => {
-        const source = open();
-        produce(load(outputToRing()), 0, 3);
-        const fail = (): void => {
-          throw new Error("callback");
-        };
-        expect(() => source.drain(fail, noLoss)).toThrow("callback");
-        expect(drainNumbers(source)).toEqual([1, 2]);
-      });
+    test("counts a record as read when its callback throws, and goes on with the next", () => {
+      const source = open();
+      produce(load(outputToRing()), 0, 3);
+      const fail = (): void => {
+        throw new Error("callback");
+      };
+      expect(() => source.drain(fail, noLoss)).toThrow("callback");
+      expect(drainNumbers(source)).toEqual([1, 2]);
+    });
 
-      test("stops at once when a callback disposes it", () => {
-        const source = open();
-        produce(load(outputToRing()), 0, 3);
-        let count = 0;
-        source.drain(() => {
-          count++;
-          source[Symbol.dispose]();
-        }, noLoss);
-        expect(count).toBe(1);
-        expect(drainNumbers(source)).toEqual([]);
-      });
-
-      test("a view kept after disposal reads zeros instead of crashing", () => {
-        const source = open();
-        produce(load(outputToRing()), 0x5a5a, 1);
-        let kept: DataView | undefined;
-        let keptAt = 0;
-        source.drain((view, at) => {
-          kept = view;
-          keptAt = at;
-        }, noLoss);
-        expect(kept?.getUint32(keptAt, true)).toBe(0x5a5a);
+    test("stops at once when a callback disposes it", () => {
+      const source = open();
+      produce(load(outputToRing()), 0, 3);
+      let count = 0;
+      source.drain(() => {
+        count++;
         source[Symbol.dispose]();
-        expect(kept?.getUint32(keptAt, true)).toBe(0);
-      });
+      }, noLoss);
+      expect(count).toBe(1);
+      expect(drainNumbers(source)).toEqual([]);
+    });
 
-      test("a second reader starts where the first one stopped", () => {
-        const program = load(outputToRing());
-        const first = open();
-        produce(program, 0, 3);
-        expect(drainNumbers(first, 2)).toEqual([0, 1]);
-        first[Symbol.dispose]();
-        expect(drainNumbers(open())).toEqual([2]);
-      });
+    test("a view kept after disposal reads zeros instead of crashing", () => {
+      const source = open();
+      produce(load(outputToRing()), 0x5a5a, 1);
+      let kept: DataView | undefined;
+      let keptAt = 0;
+      source.drain((view, at) => {
+        kept = view;
+        keptAt = at;
+      }, noLoss);
+      expect(kept?.getUint32(keptAt, true)).toBe(0x5a5a);
+      source[Symbol.dispose]();
+      expect(kept?.getUint32(keptAt, true)).toBe(0);
+    });
 
-      test("calls its watcher for each arrival until stopped", async () => {
-        const program = load(outputToRing());
-        const source = open();
-        const seen: number[] = [];
-        const stop = source.watch(() => seen.push(...drainNumbers(source)));
-        await delay(20);
-        expect(seen).toEqual([]);
-        produce(program, 0, 2);
-        await until(() => seen.length === 2);
-        produce(program, 2, 1);
-        await until(() => seen.length === 3);
-        stop();
-        stop();
-        produce(program, 3, 1);
-        await delay(50);
-        expect(seen).toEqual([0, 1, 2]);
-      });
+    test("a second reader starts where the first one stopped", () => {
+      const program = load(outputToRing());
+      const first = open();
+      produce(program, 0, 3);
+      expect(drainNumbers(first, 2)).toEqual([0, 1]);
+      first[Symbol.dispose]();
+      expect(drainNumbers(open())).toEqual([2]);
+    });
 
-      test("calls its watcher again for records that a bounded drain left", async () => {
-        produce(load(outputToRing()), 0, 10);
-        const source = open();
-        const seen: number[] = [];
-        source.watch(() => seen.push(...drainNumbers(source, 3)));
-        await until(() => seen.length === 10);
-        expect(seen).toEqual(range(0, 10));
-      });
+    test("calls its watcher for each arrival until stopped", async () => {
+      const program = load(outputToRing());
+      const source = open();
+      const seen: number[] = [];
+      const stop = source.watch(() => seen.push(...drainNumbers(source)));
+      await delay(20);
+      expect(seen).toEqual([]);
+      produce(program, 0, 2);
+      await until(() => seen.length === 2);
+      produce(program, 2, 1);
+      await until(() => seen.length === 3);
+      stop();
+      stop();
+      produce(program, 3, 1);
+      await delay(50);
+      expect(seen).toEqual([0, 1, 2]);
+    });
 
-      test("is readable after its table was closed", async () => {
-        const program = load(outputToRing());
-        const source = open();
-        events[Symbol.dispose]();
-        const seen: number[] = [];
-        source.watch(() => seen.push(...drainNumbers(source)));
-        produce(program, 7, 1);
-        await until(() => seen.length === 1);
-        expect(seen).toEqual([7]);
-      });
-    },
-  );
+    test("calls its watcher again for records that a bounded drain left", async () => {
+      produce(load(outputToRing()), 0, 10);
+      const source = open();
+      const seen: number[] = [];
+      source.watch(() => seen.push(...drainNumbers(source, 3)));
+      await until(() => seen.length === 10);
+      expect(seen).toEqual(range(0, 10));
+    });
+
+    test("is readable after its table was closed", async () => {
+      const program = load(outputToRing());
+      const source = open();
+      events[Symbol.dispose]();
+      const seen: number[] = [];
+      source.watch(() => seen.push(...drainNumbers(source)));
+      produce(program, 7, 1);
+      await until(() => seen.length === 1);
+      expect(seen).toEqual([7]);
+    });
+  });
 
   describe("a perf buffer", () => {
     beforeEach(() => {

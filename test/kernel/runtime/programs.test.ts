@@ -4,19 +4,20 @@ import { Scope } from "../../../framework/core/scope.ts";
 import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
 import type { ProgramSpec } from "../../../framework/object/object-spec.ts";
 import type { RawMap } from "../../../framework/runtime/types.ts";
+import { needsKernel } from "../../support/skip.ts";
 import { asm, key, map, program, returns, words } from "./assembly.ts";
 import { isFreed, objectIds, openLabels } from "./kernel-objects.ts";
 import { withLines } from "./line-records.ts";
 
-const access = KernelRuntime.probe();
 const NO_MAPS: ReadonlyMap<string, RawMap> = new Map();
 
-describe.skipIf(!access.ok)("programs of the running kernel", () => {
+describe("programs of the running kernel", () => {
   let scope: Scope;
   let runtime: KernelRuntime;
 
-  beforeEach(() => {
+  beforeEach((context) => {
     scope = new Scope("the test");
+    needsKernel(context);
     runtime = scope.own(new KernelRuntime());
   });
 

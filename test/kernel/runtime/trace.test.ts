@@ -4,17 +4,17 @@ import { Scope } from "../../../framework/core/scope.ts";
 import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
 import type { Program } from "../../../framework/runtime/types.ts";
 import { watcherCount } from "../../../framework/sys/poller.ts";
+import { needsKernel } from "../../support/skip.ts";
 import { asm, program, words } from "./assembly.ts";
 import { openLabels } from "./kernel-objects.ts";
 
-const access = KernelRuntime.probe();
-
-describe.skipIf(!access.ok)("the trace pipe", () => {
+describe("the trace pipe", () => {
   let scope: Scope;
   let runtime: KernelRuntime;
 
-  beforeEach(() => {
+  beforeEach((context) => {
     scope = new Scope("the test");
+    needsKernel(context);
     runtime = scope.own(new KernelRuntime());
   });
 
