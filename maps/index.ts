@@ -2,6 +2,7 @@ import type { RawMap } from "../framework/runtime/types.ts";
 import { streamFactory } from "./streams/factory.ts";
 import { type AnyTable, openTable as openWith, type TableContext } from "./tables/open.ts";
 
+export { copyOfView, type EventView } from "./codecs/event-view.ts";
 export { codecOf } from "./codecs/from-btf.ts";
 export { perCpu, reduced } from "./codecs/per-cpu.ts";
 export { namedCodec, plainCodec } from "./codecs/plain.ts";

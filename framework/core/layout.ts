@@ -21,27 +21,26 @@ export type Decoded<C> = C extends Codec<infer T> ? T : never;
 /** Compiles only on little-endian machines: every reader and writer here assumes it. */
 export const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
-function integer(bits: 8 | 16 | 32, signed: boolean): Codec<number> {
+/** How a DataView reads and writes a number. Written out: looking a method up by a made-up name costs more than all of it. */
+interface Access {
+  readonly get: (view: DataView, at: number) => number;
+  readonly set: (view: DataView, at: number, value: number) => void;
+}
+
+function integer(bits: 8 | 16 | 32, signed: boolean, { get, set }: Access): Codec<number> {
   const size = bits / 8;
   const least = signed ? -(2 ** (bits - 1)) : 0;
   const most = signed ? 2 ** (bits - 1) - 1 : 2 ** bits - 1;
-  const method = `${signed ? "Int" : "Uint"}${bits}` as
-    | "Int8"
-    | "Uint8"
-    | "Int16"
-    | "Uint16"
-    | "Int32"
-    | "Uint32";
   return {
     size,
     align: size,
-    read: (view, at) => view[`get${method}`](at, true),
+    read: get,
     write(view, at, value) {
       const number = typeof value === "bigint" ? Number(value) : value;
       if (!Number.isInteger(number) || number < least || number > most) {
         throw new LayoutError(`must be a whole number from ${least} to ${most}, not ${show(value)}`);
       }
-      view[`set${method}`](at, number, true);
+      set(view, at, number);
     },
   };
 }
@@ -52,7 +51,7 @@ function bigInteger(signed: boolean): Codec<bigint> {
   return {
     size: 8,
     align: 8,
-    read: (view, at) => (signed ? view.getBigInt64(at, true) : view.getBigUint64(at, true)),
+    read: signed ? (view, at) => view.getBigInt64(at, true) : (view, at) => view.getBigUint64(at, true),
     write(view, at, value) {
       const big = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value;
       if (typeof big !== "bigint" || big < least || big > most) {
@@ -64,12 +63,30 @@ function bigInteger(signed: boolean): Codec<bigint> {
   };
 }
 
-export const u8 = integer(8, false);
-export const u16 = integer(16, false);
-export const u32 = integer(32, false);
-export const i8 = integer(8, true);
-export const i16 = integer(16, true);
-export const i32 = integer(32, true);
+export const u8 = integer(8, false, {
+  get: (view, at) => view.getUint8(at),
+  set: (view, at, value) => view.setUint8(at, value),
+});
+export const u16 = integer(16, false, {
+  get: (view, at) => view.getUint16(at, true),
+  set: (view, at, value) => view.setUint16(at, value, true),
+});
+export const u32 = integer(32, false, {
+  get: (view, at) => view.getUint32(at, true),
+  set: (view, at, value) => view.setUint32(at, value, true),
+});
+export const i8 = integer(8, true, {
+  get: (view, at) => view.getInt8(at),
+  set: (view, at, value) => view.setInt8(at, value),
+});
+export const i16 = integer(16, true, {
+  get: (view, at) => view.getInt16(at, true),
+  set: (view, at, value) => view.setInt16(at, value, true),
+});
+export const i32 = integer(32, true, {
+  get: (view, at) => view.getInt32(at, true),
+  set: (view, at, value) => view.setInt32(at, value, true),
+});
 /** 64-bit values are bigint, always; writing also takes a safe whole number. */
 export const u64 = bigInteger(false);
 export const i64 = bigInteger(true);

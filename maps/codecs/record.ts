@@ -23,6 +23,20 @@ export interface Tail {
   readonly read: PieceReader;
 }
 
+/** What a record's codec was made of. */
+export interface RecordParts {
+  readonly fields: readonly Field[];
+  readonly tail: Tail | undefined;
+}
+
+/** The parts of the record codecs made so far. */
+const partsOfCodec = new WeakMap<Codec<unknown>, RecordParts>();
+
+/** The parts of a codec that `recordCodec` made; undefined for others. */
+export function partsOfRecord(codec: Codec<unknown>): RecordParts | undefined {
+  return partsOfCodec.get(codec);
+}
+
 /** What a struct or union reads as. */
 export type RecordValue = Record<string, unknown>;
 
@@ -79,7 +93,9 @@ export function recordCodec(
     source: (at, bind) =>
       fields.length > mostInlined ? `${bind(codec)}.read(view, ${at})` : literal(at, bind),
   };
-  return tail === undefined ? codec : openRecord(codec, tail);
+  const whole = tail === undefined ? codec : openRecord(codec, tail);
+  partsOfCodec.set(whole, { fields, tail });
+  return whole;
 }
 
 /** The record as an event has it, whose length tells how long its last field is. */

@@ -1,5 +1,6 @@
 import type { Observable, Subscriber } from "rxjs";
-import { type RecordDecoder, skipped } from "../tables/event-decoder.ts";
+import { type EventView, Lease } from "../codecs/event-view.ts";
+import { type RecordDecoder, type RecordViewer, skipped } from "../tables/event-decoder.ts";
 import type { EventFeed, RecordListener } from "../tables/event-feed.ts";
 import type { Loss, Losses } from "../tables/losses.ts";
 import type { EventStreamOptions } from "../tables/stream-factory.ts";
@@ -63,6 +64,37 @@ export function eventBatches<T>(
         }
       },
       drained: hand,
+    });
+  });
+  return until(stream, options.signal);
+}
+
+/**
+ * Views of the events, good during `next` only: nothing is decoded but the fields that are read. A view is an object of
+ * its own, so that one which was kept refuses instead of showing another event.
+ */
+export function eventViews<E>(
+  feed: EventFeed,
+  make: RecordViewer,
+  options: EventStreamOptions,
+): Observable<EventView<E>> {
+  const stream = new (rx().Observable)<EventView<E>>((subscriber) => {
+    const lease = new Lease();
+    // Also ends what is lent when the subscriber leaves, or the buffer closes, in the middle of its callback.
+    subscriber.add(() => lease.end());
+    listen(feed, subscriber, options, {
+      record(view, at, length) {
+        lease.view = view;
+        try {
+          const event = make(lease, at, length);
+          // The caller says which type the events are of.
+          if (event !== skipped) subscriber.next(event as EventView<E>);
+        } catch (error) {
+          subscriber.error(error);
+        } finally {
+          lease.end();
+        }
+      },
     });
   });
   return until(stream, options.signal);

@@ -15,11 +15,14 @@ export function snapshots<K, V>(
   options: PeriodOptions = {},
 ): Observable<ReadonlyMap<K, V>> {
   return everyPeriod(table, periodMs, options, () => {
+    const size = table.keySize;
     const look = (): ReadonlyMap<K, V> => {
       const snapshot = new Snapshot<K, V>(table);
-      table.readEntries((key, value) =>
-        snapshot.addEncoded(textOf(key), table.decodeKey(key), table.decodeValue(value)),
-      );
+      table.readDecoded((key, value, keys, at) => {
+        // Keys that are no objects are compared by a Map as the table compares them.
+        if (typeof key !== "object") snapshot.set(key, value);
+        else snapshot.addEncoded(textAt(keys, at, size), key, value);
+      });
       return snapshot;
     };
     return (emit) => emit(look());
@@ -135,4 +138,8 @@ export function everyPeriod<T>(
 /** Bytes as a string that can be a Map's key. */
 function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+function textAt({ buffer, byteOffset }: DataView, at: number, size: number): string {
+  return Buffer.from(buffer, byteOffset + at, size).toString("latin1");
 }

@@ -9,11 +9,11 @@ import {
 } from "../../framework/runtime/types.ts";
 import { type Bytes, bytesOf } from "./table.ts";
 
-/** Bytes of one batch: large enough that the system call's cost disappears. */
-const batchBytes = 1 << 18;
+/** Bytes of one batch: large enough that the system call's cost disappears, small enough to stay in a CPU's cache. */
+const batchBytes = 1 << 16;
 
-/** Called with the buffers and where in them the entry's key and value are; valid only during the call. */
-export type EntryVisitor = (keys: Bytes, keyAt: number, values: Bytes, valueAt: number) => void;
+/** Called with `count` entries, keys one after another and values too; the buffers are valid only during the call. */
+export type BatchVisitor = (keys: Bytes, values: Bytes, count: number) => void;
 
 /** What one entry takes, and how many a map holds. */
 export interface EntrySizes {
@@ -24,24 +24,24 @@ export interface EntrySizes {
 }
 
 /**
- * Visits every entry in batches. A bucket that holds more than a batch is read with a larger one.
+ * Visits all entries in batches. A bucket that holds more than a batch is read with a larger one.
  *
  * @returns false when the map or the kernel has no batches; then nothing was visited
  */
-export function readInBatches(raw: RawMap, sizes: EntrySizes, visit: EntryVisitor): boolean {
+export function readInBatches(raw: RawMap, sizes: EntrySizes, visit: BatchVisitor): boolean {
   if (!isBatchMap(raw)) return false;
   return eachBatch(sizes, visit, (cursor, keys, values, most) => raw.lookupBatch(cursor, keys, values, most));
 }
 
 /** The same; the entries are gone from the map when they are visited. */
-export function takeInBatches(raw: RawMap, sizes: EntrySizes, visit: EntryVisitor): boolean {
+export function takeInBatches(raw: RawMap, sizes: EntrySizes, visit: BatchVisitor): boolean {
   if (!isBatchTakeMap(raw)) return false;
   return eachBatch(sizes, visit, (cursor, keys, values, most) => raw.takeBatch(cursor, keys, values, most));
 }
 
 type ReadBatch = (cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number) => number;
 
-function eachBatch(sizes: EntrySizes, visit: EntryVisitor, read: ReadBatch): boolean {
+function eachBatch(sizes: EntrySizes, visit: BatchVisitor, read: ReadBatch): boolean {
   const fitting = Math.floor(batchBytes / (sizes.key + sizes.value));
   let most = Math.max(16, Math.min(fitting, sizes.mostEntries));
   let keys = bytesOf(sizes.key * most);
@@ -62,7 +62,7 @@ function eachBatch(sizes: EntrySizes, visit: EntryVisitor, read: ReadBatch): boo
       if (!isRefused || seen > 0) throw error;
       return false;
     }
-    for (let i = 0; i < count; i++) visit(keys, i * sizes.key, values, i * sizes.value);
+    if (count > 0) visit(keys, values, count);
     if (count === 0) break;
     seen += count;
   }

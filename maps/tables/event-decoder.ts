@@ -3,6 +3,7 @@ import { LayoutError, UsageError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
 import { perfLength } from "../../framework/object/event-lengths.ts";
 import type { MapSpec } from "../../framework/object/object-spec.ts";
+import { type Lease, type ViewMaker, viewMakerOf } from "../codecs/event-view.ts";
 import { codecOf } from "../codecs/from-btf.ts";
 import { isOpen } from "../codecs/open-record.ts";
 
@@ -11,6 +12,9 @@ export type RecordDecoder<T> = (view: DataView, at: number, length: number) => T
 
 /** What a decoder gives for a record of a type that was not asked for. */
 export const skipped: unique symbol = Symbol("skipped");
+
+/** Makes a view of a record of `length` bytes at an offset of the lease's memory. */
+export type RecordViewer = (lease: Lease, at: number, length: number) => object | typeof skipped;
 
 /** How the records of a table are told apart and decoded. */
 export interface EventDecoding {
@@ -25,6 +29,11 @@ export interface EventDecoding {
    * @throws UsageError for a type that no program submits
    */
   only(type: string): RecordDecoder<unknown>;
+  /**
+   * Views of records, of all types or one.
+   * @throws UsageError for a type that no program submits, and for events without fields
+   */
+  views(type?: string): RecordViewer;
 }
 
 /**
@@ -54,21 +63,51 @@ export function eventDecoding(spec: MapSpec, given: Codec<unknown> | undefined):
       : codecs.length === 1
         ? decoders[0]!
         : (view, at, length) => decoders[typeOf(view, at, length)]!(view, at + hidden, length - hidden);
-  const only = (type: string): RecordDecoder<unknown> => {
+  const indexOf = (type: string): number => {
     const names = types.map((id) => btf!.describe(id));
     const wanted = names.findIndex(
       (known) => known === type || known.replace(/^(?:struct|union) /, "") === type,
     );
-    if (wanted < 0) {
-      const hint = didYouMean(nearestNames(type, names)) ?? `types are ${names.join(", ") || "not known"}`;
-      throw new UsageError(`no program submits events of type "${type}" to "${name}"`, { hint });
-    }
+    if (wanted >= 0) return wanted;
+    const hint = didYouMean(nearestNames(type, names)) ?? `types are ${names.join(", ") || "not known"}`;
+    throw new UsageError(`no program submits events of type "${type}" to "${name}"`, { hint });
+  };
+  const only = (type: string): RecordDecoder<unknown> => {
+    const wanted = indexOf(type);
     if (codecs.length === 1) return decode;
     return (view, at, length) =>
       typeOf(view, at, length) === wanted ? decoders[wanted]!(view, at + hidden, length - hidden) : skipped;
   };
-  if (hidden === 0) return { decode, hidden, only };
-  return { decode, hidden, only, variant: (view, at, length) => decoders[typeOf(view, at, length)]! };
+  const views = (type?: string): RecordViewer => {
+    const wanted = type === undefined ? undefined : indexOf(type);
+    const viewers = codecs.map((codec, index) =>
+      wanted === undefined || wanted === index ? viewer(name, codec, btf?.describe(types[index] ?? 0)) : null,
+    );
+    if (viewers.length === 0) throw noFields(name, "bytes of an unknown type");
+    if (viewers.length === 1) return viewers[0]!;
+    return (lease, at, length) =>
+      viewers[typeOf(lease.view, at, length)]?.(lease, at + hidden, length - hidden) ?? skipped;
+  };
+  if (hidden === 0) return { decode, hidden, only, views };
+  const variant = (view: DataView, at: number, length: number) => decoders[typeOf(view, at, length)]!;
+  return { decode, hidden, only, views, variant };
+}
+
+function viewer(table: string, codec: Codec<unknown>, type: string | undefined): RecordViewer {
+  const least = isOpen(codec) ? codec.least : codec.size;
+  const make: ViewMaker | undefined = viewMakerOf(codec);
+  if (make === undefined) throw noFields(table, type ?? "the type that was given");
+  return (lease, at, length) => {
+    if (length < least) throw tooShort(table, length, least);
+    lease.length = length;
+    return make(lease, at);
+  };
+}
+
+function noFields(table: string, type: string): UsageError {
+  return new UsageError(`events of "${table}" have no fields to view: they are ${type}`, {
+    hint: "use events(), or submit a struct",
+  });
 }
 
 /** A call's number is a 64-bit word. */

@@ -2,6 +2,7 @@ import type { Observable } from "rxjs";
 import { UsageError } from "../../framework/core/errors.ts";
 import { viewOf } from "../../framework/core/layout.ts";
 import type { EventOptions, EventSource } from "../../framework/runtime/types.ts";
+import type { EventView } from "../codecs/event-view.ts";
 import type { BufferGroup } from "./buffers.ts";
 import type { EventDecoding, RecordDecoder } from "./event-decoder.ts";
 import { EventFeed } from "./event-feed.ts";
@@ -101,6 +102,16 @@ export class EventTable<T> extends Table {
   /** The same events, one array for each time the buffer was read: for work that is cheaper in bulk. */
   eventBatches<E = T>(options: EventStreamOptions = {}): Observable<readonly E[]> {
     return this.streams.batches(this.#feed, this.#decoderFor<E>(options), checked(options));
+  }
+
+  /**
+   * Views of the events: read in place, without copying, each field when it is asked for. A view is good during the
+   * callback that gets it; afterwards its fields throw a ClosedError. `copyOfView` makes an event to keep of it.
+   *
+   * @throws UsageError when the events are no structs
+   */
+  eventViews<E = T>(options: EventStreamOptions = {}): Observable<EventView<E>> {
+    return this.streams.views(this.#feed, this.#decoding.views(options.type), checked(options));
   }
 
   /** How many events came, one number each time the buffer was read: for rates, at a fraction of decoding's cost. */

@@ -1,12 +1,13 @@
 import type { Observable } from "rxjs";
 import { MapError, UsageError } from "../../framework/core/errors.ts";
 import { type Codec, viewOf } from "../../framework/core/layout.ts";
+import { type DecodedVisitor, type EntryReader, entryReader } from "../codecs/entry-reader.ts";
 import { type HistogramForm, type HistogramOptions, histogramText } from "../histogram.ts";
 import { mapKinds } from "../kinds.ts";
 import {
+  type BatchVisitor,
   deleteEntries,
   type EntrySizes,
-  type EntryVisitor,
   readInBatches,
   takeInBatches,
   writeEntries,
@@ -42,6 +43,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   readonly #keyBytes: Bytes;
   readonly #valueBytes: Bytes;
   #batches = true;
+  #reader: EntryReader<K, V> | undefined;
 
   constructor(parts: KeyedParts<K, V>) {
     super(parts);
@@ -105,16 +107,14 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** All entries as they are now, as an array. */
   items(): [K, V][] {
     const items: [K, V][] = [];
-    this.#scan((keys, keyAt, values, valueAt) => {
-      items.push([this.#key.read(keys.view, keyAt), this.#value.read(values.view, valueAt)]);
-    });
+    this.readDecoded((key, value) => items.push([key, value]));
     return items;
   }
 
   /** All values as they are now, as an array. */
   values(): V[] {
     const values: V[] = [];
-    this.#scan((_keys, _keyAt, found, at) => values.push(this.#value.read(found.view, at)));
+    this.readDecoded((_key, value) => values.push(value));
     return values;
   }
 
@@ -160,9 +160,9 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   *items_lookup_and_delete_batch(): Generator<[K, V]> {
     const { raw } = this;
     const taken: [K, V][] = [];
-    const isTaken = takeInBatches(raw, this.#sizes, (keys, keyAt, values, valueAt) => {
-      taken.push([this.#key.read(keys.view, keyAt), this.#value.read(values.view, valueAt)]);
-    });
+    const isTaken = takeInBatches(raw, this.#sizes, (keys, values, count) =>
+      this.#decodeEntries(keys.view, values.view, count, (key, value) => taken.push([key, value])),
+    );
     if (isTaken) {
       yield* taken;
       return;
@@ -271,9 +271,17 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   readEntries(visit: (key: Uint8Array, value: Uint8Array) => void): void {
     const keySize = this.#key.size;
     const valueSize = this.#value.size;
-    this.#scan((keys, keyAt, values, valueAt) => {
-      visit(keys.bytes.subarray(keyAt, keyAt + keySize), values.bytes.subarray(valueAt, valueAt + valueSize));
+    this.#scan((keys, values, count) => {
+      for (let i = 0; i < count; i++) {
+        const key = keys.bytes.subarray(i * keySize, (i + 1) * keySize);
+        visit(key, values.bytes.subarray(i * valueSize, (i + 1) * valueSize));
+      }
     });
+  }
+
+  /** The same, decoded. */
+  readDecoded(visit: DecodedVisitor<K, V>): void {
+    this.#scan((keys, values, count) => this.#decodeEntries(keys.view, values.view, count, visit));
   }
 
   decodeKey(bytes: Uint8Array): K {
@@ -291,6 +299,11 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** Deletes an entry by its key's bytes; false when it was absent. */
   protected remove(key: Uint8Array): boolean {
     return this.raw.delete(key);
+  }
+
+  /** Bytes of one key. */
+  get keySize(): number {
+    return this.#key.size;
   }
 
   /** Bytes of one value, of all CPUs where the map is per CPU. */
@@ -318,8 +331,13 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     return Array.from(this.keyWalk(), (key) => key.slice());
   }
 
-  /** Calls `visit` with where each entry's key and value are. */
-  #scan(visit: EntryVisitor): void {
+  get #decodeEntries(): EntryReader<K, V> {
+    this.#reader ??= entryReader(this.#key, this.#value);
+    return this.#reader;
+  }
+
+  /** Calls `visit` with all entries, in batches where the map can, else one by one. */
+  #scan(visit: BatchVisitor): void {
     const { raw } = this;
     if (this.#batches && mapKinds[this.kind].batch) {
       if (readInBatches(raw, this.#sizes, visit)) return;
@@ -327,7 +345,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     }
     const value = bytesOf(this.#value.size);
     for (const key of this.keyWalk()) {
-      if (this.raw.lookup(key, value.bytes)) visit({ bytes: key, view: viewOf(key) }, 0, value, 0);
+      if (this.raw.lookup(key, value.bytes)) visit({ bytes: key, view: viewOf(key) }, value, 1);
     }
   }
 

@@ -1,5 +1,7 @@
 import type { Observable, SchedulerLike } from "rxjs";
-import type { RecordDecoder } from "./event-decoder.ts";
+import type { DecodedVisitor } from "../codecs/entry-reader.ts";
+import type { EventView } from "../codecs/event-view.ts";
+import type { RecordDecoder, RecordViewer } from "./event-decoder.ts";
 import type { EventFeed } from "./event-feed.ts";
 import type { Loss, Losses } from "./losses.ts";
 
@@ -17,6 +19,7 @@ export interface StreamFactory {
     decode: RecordDecoder<T>,
     options: EventStreamOptions,
   ): Observable<readonly T[]>;
+  views<E>(feed: EventFeed, make: RecordViewer, options: EventStreamOptions): Observable<EventView<E>>;
   counts(feed: EventFeed, options: EventStreamOptions): Observable<number>;
   losses(losses: Losses): Observable<Loss>;
   snapshots<K, V>(
@@ -60,8 +63,12 @@ export type Change<K, V> =
 /** A table whose entries can be read as bytes and decoded one by one. */
 export interface EntrySource<K, V> {
   readonly name: string;
+  /** Bytes of a key. */
+  readonly keySize: number;
   /** Calls `visit` for each entry. The bytes are valid only during the call. */
   readEntries(visit: (key: Uint8Array, value: Uint8Array) => void): void;
+  /** The same, decoded. */
+  readDecoded(visit: DecodedVisitor<K, V>): void;
   decodeKey(bytes: Uint8Array): K;
   decodeValue(bytes: Uint8Array): V;
   /** @throws LayoutError when the key does not fit its type */

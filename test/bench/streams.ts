@@ -16,7 +16,7 @@ import { inTurns } from "./turns.ts";
 interface Way {
   readonly name: string;
   /** Our script and its way of reading. */
-  readonly ours: "events" | "batches" | "decoded" | "counted" | "counts";
+  readonly ours: "events" | "batches" | "views" | "decoded" | "counted" | "counts";
   /** The peer's way of doing the same. */
   readonly bcc?: "decoded" | "counted";
   readonly target?: number;
@@ -25,6 +25,7 @@ interface Way {
 const WAYS: readonly Way[] = [
   { name: "events() to a subscriber, decoded", ours: "events", bcc: "decoded" },
   { name: "eventBatches(), decoded", ours: "batches" },
+  { name: "eventViews(), one field read", ours: "views" },
   { name: "callback that decodes", ours: "decoded", bcc: "decoded" },
   { name: "callback that counts", ours: "counted", bcc: "counted" },
   { name: "eventCounts() to a subscriber", ours: "counts", bcc: "counted" },

@@ -43,6 +43,7 @@ const sections: Readonly<Record<string, Section>> = {
     },
     needs: ["ringbuf"],
   },
+  "Many events": { ...openFile, needs: ["ringbuf"] },
   Tracepoints: { cause: () => new OwnProcesses().exec("/bin/sh -c '/bin/true; /bin/true'") },
   "Parameters of probed functions": { cause: () => new OwnProcesses().exec("/bin/echo hello") },
   "Reading kernel memory": startProcess,

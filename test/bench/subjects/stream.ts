@@ -60,6 +60,27 @@ function batched(fires: number): Promise<Measured> {
   });
 }
 
+/** Views, of which one field is read. */
+function viewed(fires: number): Promise<Measured> {
+  return new Promise((resolve, reject) => {
+    let count = 0;
+    let total = 0;
+    let begin = 0;
+    const subscription = output.eventViews<Data>(pages).subscribe({
+      next: (view) => {
+        total += view.seq;
+        if (++count < fires * RECORDS_PER_FIRE) return;
+        const seconds = (performance.now() - begin) / 1000;
+        subscription.unsubscribe();
+        resolve({ seconds, count, total });
+      },
+      error: reject,
+    });
+    fire(fires);
+    begin = performance.now();
+  });
+}
+
 /** Only how many there were. */
 function counted(fires: number): Promise<Measured> {
   return new Promise((resolve, reject) => {
@@ -104,6 +125,7 @@ function consuming(consume: (fires: number) => void): (fires: number) => Measure
 function wayOf(name: string | undefined): (fires: number) => Measured | Promise<Measured> {
   if (name === "events") return streamed;
   if (name === "batches") return batched;
+  if (name === "views") return viewed;
   if (name === "counts") return counted;
   if (name === "counted") {
     return consuming(

@@ -143,7 +143,7 @@ test("aborting the signal completes a periodic stream", () => {
 test("a failing table is an error of the stream", () => {
   const { table } = open();
   const failure = new UsageError("no");
-  table.readEntries = () => {
+  table.readDecoded = () => {
     throw failure;
   };
   expect(run((options) => table.snapshots(100, options), 500)).toEqual([{ error: failure }]);
