@@ -1,4 +1,4 @@
-import { readSync } from "node:fs";
+import { existsSync, readSync } from "node:fs";
 import { SyscallError } from "../../core/errors.ts";
 import type { Scope } from "../../core/scope.ts";
 import type { AttachTarget } from "../../programs/targets.ts";
@@ -12,7 +12,7 @@ import { BPF_TRACE_ITER } from "../../uapi/constants.ts";
 import { buildLink, KernelLink } from "../kernel-link.ts";
 import { kernelMap } from "../maps.ts";
 import type { KernelProgram } from "../programs.ts";
-import { explainAttach } from "./attach-error.ts";
+import { cannotAttach, explainAttach } from "./attach-error.ts";
 
 type Target = Extract<AttachTarget, { hook: "iter" }>;
 
@@ -20,9 +20,10 @@ type Target = Extract<AttachTarget, { hook: "iter" }>;
  * Makes a program ready to be run on each object of a kind, whenever somebody reads. Since Linux 5.8.
  *
  * @param map the table whose entries are walked over, for iterators that need one
- * @throws AttachError for a table of the wrong kind, or none where one is needed
+ * @throws AttachError for a table of the wrong kind, or none where one is needed, and for an unknown process or thread
  */
 export function attachIterator(program: KernelProgram, target: Target, map?: RawMap): IteratorLink {
+  checkTask(program, target);
   const label = `iterator ${target.name}`;
   return buildLink(label, (parts) => {
     try {
@@ -38,10 +39,20 @@ export function attachIterator(program: KernelProgram, target: Target, map?: Raw
       throw explainAttach({ program, target, capability: "CAP_BPF and CAP_PERFMON" }, error, {
         EBADF: "this iterator walks over a table, and none was given",
         EINVAL: "this iterator does not take such a table, process or thread",
-        ESRCH: "there is no such process or thread",
       });
     }
   });
+}
+
+/** The kernel takes any number, and then walks over nothing. */
+function checkTask(program: KernelProgram, target: Target): void {
+  for (const [what, id] of [
+    ["process", target.pid],
+    ["thread", target.tid],
+  ] as const) {
+    if (id !== 0 && !existsSync(`/proc/${id}`))
+      throw cannotAttach(program, target, `there is no such ${what}`);
+  }
 }
 
 /** What the iterator is narrowed to; a kernel that knows no narrowing takes none. */

@@ -1,6 +1,6 @@
-import { rmdirSync } from "node:fs";
+import { readdirSync, rmdirSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
-import { AttachError, type BPF, ClosedError, RewriteError, UsageError } from "../../../framework/index.ts";
+import { AttachError, BPF, ClosedError, RewriteError, UsageError } from "../../../framework/index.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
 
@@ -152,6 +152,37 @@ describe("raw tracepoints", () => {
     const error = failure(AttachError, () => b.attach_raw_tracepoint({ tp: "sched_swich", fn_name: "f" }));
     expect(error.message).toBe('cannot attach "f" to raw tracepoint sched_swich: no such tracepoint');
     expect(error.hint).toContain("sched_switch");
+  });
+});
+
+describe("tracepoints of modules", () => {
+  beforeEach((context) => {
+    needsKernel(context, "tracepoint", "raw_tracepoint");
+    // The guests' files come over 9P, whose client is a module there.
+    if (BPF.get_tracepoints("9p:9p_client_req").length === 0) context.skip("no module here has tracepoints");
+  });
+
+  test("run functions, by name and raw, until they are detached", () => {
+    using b = open(`
+      BPF_HASH(counts, u32, u64);
+      int f(void *ctx) { if (${OWN}) counts.increment(1); return 0; }
+      int g(void *ctx) { if (${OWN}) counts.increment(2); return 0; }`);
+    expect(BPF.support_raw_tracepoint_in_module()).toBe(true);
+    const counts = b.get_table<number, bigint>("counts");
+    const request = (): readonly (bigint | undefined)[] => {
+      counts.clear();
+      // Nothing of this file system is kept in memory, so looking at it is a request.
+      readdirSync("/run/rxbpf");
+      return [counts.get(1), counts.get(2)];
+    };
+    b.attach_tracepoint({ tp: "9p:9p_client_req", fn_name: "f" });
+    b.attach_raw_tracepoint({ tp: "9p_client_req", fn_name: "g" });
+    const [named = 0n, raw] = request();
+    expect(named).toBeGreaterThan(0n);
+    expect(raw).toBe(named);
+    b.detach_tracepoint({ tp: "9p:9p_client_req" });
+    b.detach_raw_tracepoint({ tp: "9p_client_req" });
+    expect(request()).toEqual([undefined, undefined]);
   });
 });
 

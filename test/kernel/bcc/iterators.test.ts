@@ -1,6 +1,10 @@
+import { closeSync, openSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
+import { isAtLeast } from "../../../framework/core/version.ts";
 import { AttachError, ClosedError, LayoutError, UsageError } from "../../../framework/index.ts";
+import { kernelVersion } from "../../../framework/sys/proc.ts";
 import { collect, settle } from "../../support/events.ts";
+import { holdings } from "../../support/leaks.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { failure, open } from "./open.ts";
 
@@ -130,6 +134,55 @@ describe("iterators over tasks", () => {
     using mixed = open(TASKS.replace("return 0;\n  }", 'bpf_seq_printf(seq, "x", 2, 0, 0); return 0;\n  }'));
     const fit = failure(LayoutError, () => mixed.iterator("bpf_iter__task").records());
     expect(fit.message).toMatch(/^"bpf_iter__task" ended in \d+ bytes, and its records have 24$/);
+  });
+});
+
+describe("iterators over other things", () => {
+  test("task_file walks over the files of one process", (context) => {
+    if (!isAtLeast(kernelVersion(), "6.1")) context.skip("narrowing to a process needs Linux 6.1");
+    using b = open(`
+      struct seen { u32 pid; u32 fd; };
+      BPF_ITER(task_file) {
+        struct task_struct *task = ctx->task;
+        if (!task || !ctx->file) return 0;
+        struct seen seen = { .pid = task->tgid, .fd = ctx->fd };
+        bpf_seq_write(ctx->meta->seq, &seen, sizeof(seen));
+        return 0;
+      }`);
+    using files = b.iterator<{ pid: number; fd: number }>("bpf_iter__task_file", { pid: process.pid });
+    // The walk has a descriptor as well: it takes the first one's number later.
+    const [first, fd] = [openSync("/dev/null", "r"), openSync("/dev/null", "r")];
+    const seen = files.records();
+    closeSync(first);
+    closeSync(fd);
+    expect(new Set(seen.map(({ pid }) => pid))).toEqual(new Set([process.pid]));
+    expect(seen.map((record) => record.fd)).toContain(fd);
+    expect(files.records().map((record) => record.fd)).not.toContain(fd);
+  });
+
+  test("task walks over one thread", (context) => {
+    if (!isAtLeast(kernelVersion(), "6.1")) context.skip("narrowing to a thread needs Linux 6.1");
+    using b = open(TASKS);
+    const [only, ...others] = b.iterator<Seen>("bpf_iter__task", { tid: process.pid }).records();
+    expect([only?.pid, others]).toEqual([process.pid, []]);
+    expect(failure(AttachError, () => b.iterator("bpf_iter__task", { pid: 2 ** 22 + 1 })).message).toMatch(
+      /^cannot attach "bpf_iter__task" to iterator task over process 4194305: there is no such process$/,
+    );
+  });
+
+  test("bpf_map walks over all tables of the system", () => {
+    using b = open(`
+      BPF_HASH(counts, u32, u64);
+      BPF_ITER(bpf_map) {
+        struct bpf_map *map = ctx->map;
+        if (!map) return 0;
+        u32 id = map->id;
+        bpf_seq_write(ctx->meta->seq, &id, sizeof(id));
+        return 0;
+      }`);
+    const own = holdings().maps;
+    expect(own.length).toBeGreaterThanOrEqual(1);
+    expect(b.iterator<number>("bpf_iter__bpf_map").records()).toEqual(expect.arrayContaining([...own]));
   });
 });
 

@@ -8,20 +8,30 @@ import { openSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { BPF, BPFAttachType } from "rxbpf";
+import { withArena } from "../../../framework/sys/arena.ts";
+import { checked, libc, pinned } from "../../../framework/sys/libc.ts";
+import { SOCK_NONBLOCK, SOL_SOCKET } from "../../../framework/uapi/constants.ts";
 import { failureOf } from "./failing.ts";
 import { ip } from "./two-namespaces.ts";
 
 ip("link", "set", "lo", "up");
 const PORT = 4290;
+/** Of bits/socket.h and asm-generic/socket.h. */
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SO_REUSEPORT = 15;
 
 using b = new BPF({
   runtime: "kernel",
   text: `
     #include <linux/bpf.h>
+    #include <linux/pkt_cls.h>
     #include <bpf/bpf_helpers.h>
     struct { __uint(type, BPF_MAP_TYPE_SOCKMAP); __uint(max_entries, 4); __type(key, u32); __type(value, u32); } clients SEC(".maps");
     struct { __uint(type, BPF_MAP_TYPE_SOCKMAP); __uint(max_entries, 4); __type(key, u32); __type(value, u32); } servers SEC(".maps");
     struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 8); __type(key, u32); __type(value, u64); } counts SEC(".maps");
+    struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, u32); __type(value, u32); } hashes SEC(".maps");
+    struct { __uint(type, BPF_MAP_TYPE_REUSEPORT_SOCKARRAY); __uint(max_entries, 2); __type(key, u32); __type(value, u64); } sharing SEC(".maps");
     static void count(u32 who, u64 by) { u64 *n = bpf_map_lookup_elem(&counts, &who); if (n) __sync_fetch_and_add(n, by); }
 
     SEC("socket") int short_only(struct __sk_buff *skb) { count(0, 1); return skb->len > 8 + 5 ? 0 : -1; }
@@ -33,8 +43,26 @@ using b = new BPF({
       count(4, 1);
       return ctx->local_port == ${PORT + 5} ? SK_DROP : SK_PASS;
     }
-    SEC("flow_dissector") int dissect(struct __sk_buff *skb) { count(5, 1); return 0; }
-    SEC("sk_reuseport") int choose(struct sk_reuseport_md *ctx) { count(6, 1); return SK_DROP; }
+    SEC("flow_dissector") int dissect(struct __sk_buff *skb) {
+      count(5, 1);
+      skb->flow_keys->addr_proto = 0x0800;
+      skb->flow_keys->ipv4_src = 0x12345678;
+      return BPF_OK;
+    }
+    SEC("tc") int hash(struct __sk_buff *skb) {
+      u8 protocol = 0;
+      // Answers that nobody listens are packets as well.
+      if (bpf_skb_load_bytes(skb, 14 + 9, &protocol, 1) < 0 || protocol != 17) return TC_ACT_UNSPEC;
+      bpf_set_hash_invalid(skb);
+      u32 hash = bpf_get_hash_recalc(skb), key = 0;
+      bpf_map_update_elem(&hashes, &key, &hash, BPF_ANY);
+      return TC_ACT_UNSPEC;
+    }
+    SEC("sk_reuseport") int choose(struct sk_reuseport_md *ctx) {
+      u32 second = 1;
+      count(6, 1);
+      return bpf_sk_select_reuseport(ctx, &sharing, &second, 0) == 0 ? SK_PASS : SK_DROP;
+    }
     char LICENSE[] SEC("license") = "GPL";`,
 });
 const count = (who: number): number => Number(b.get_table<number, bigint>("counts").get(who));
@@ -159,7 +187,14 @@ async function namespace() {
   const after = await attempt();
   listener.close();
   const dissect = b.load_func("dissect", BPF.FLOW_DISSECTOR);
+  const hashing = b.attachTc({ dev: "lo", direction: "egress", fn: b.load_func("hash", BPF.SCHED_CLS) });
+  const hash = async (port: number): Promise<number> => {
+    await sendTo(port, "hello");
+    return b.get_table<number, number>("hashes").get(0) ?? 0;
+  };
+  const flows = { before: [await hash(PORT + 6), await hash(PORT + 7)] };
   const dissector = b.attach_func(dissect, 0, BPFAttachType.FLOW_DISSECTOR);
+  const dissected = { ...flows, during: [await hash(PORT + 6), await hash(PORT + 7)], runs: count(5) };
   const twice = failureOf(() => {
     using other = new BPF({
       runtime: "kernel",
@@ -168,11 +203,52 @@ async function namespace() {
     other.attach_func(other.load_func("dissect", BPF.FLOW_DISSECTOR), 0, BPFAttachType.FLOW_DISSECTOR);
   });
   dissector[Symbol.dispose]();
+  await hash(PORT + 6);
+  const dissections = { ...dissected, after: count(5) };
+  hashing[Symbol.dispose]();
   b.attach_func(dissect, 0, BPFAttachType.FLOW_DISSECTOR);
   const noNamespace = failureOf(() => b.attach_func(dissect, "/tmp", BPFAttachType.FLOW_DISSECTOR));
-  return { before, during, after, lookups, again, twice, noNamespace };
+  return { before, during, after, lookups, again, twice, noNamespace, dissections };
+}
+
+/** A program that chooses among the sockets of one port. */
+async function sharing() {
+  const open = (): number => {
+    const { socket, setsockopt, bind } = libc();
+    const fd = checked("socket", socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0));
+    return withArena((arena) => {
+      const one = Number(arena.in(Uint8Array.of(1, 0, 0, 0)));
+      checked("setsockopt", setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, one, 4));
+      const port = PORT + 8;
+      const address = Uint8Array.of(AF_INET, 0, port >> 8, port & 255, 127, 0, 0, 1, ...new Uint8Array(8));
+      checked("bind", bind(fd, Number(arena.in(address)), address.length));
+      return fd;
+    });
+  };
+  const waiting = (fd: number): number => {
+    let count = 0;
+    const { address } = memory;
+    while (libc().recv(fd, address, 16, 0) >= 0) count++;
+    return count;
+  };
+  const memory = pinned(16);
+  const fds = [open(), open()] as const;
+  const table = b.get_table<number, bigint>("sharing");
+  for (const [index, fd] of fds.entries()) table.set(index, BigInt(fd));
+  const link = b.attachSocket({ fn: b.load_func("choose", BPF.SK_REUSEPORT), fd: fds[0] });
+  for (let i = 0; i < 8; i++) await sendTo(PORT + 8, "hello");
+  const chosen = { received: fds.map(waiting), runs: count(6) };
+  link[Symbol.dispose]();
+  for (let i = 0; i < 8; i++) await sendTo(PORT + 8, "hello");
+  const [first = 0, second = 0] = fds.map(waiting);
+  return { ...chosen, after: { received: first + second, runs: count(6) } };
 }
 
 process.stdout.write(
-  JSON.stringify({ filtering: await filtering(), sockets: await sockets(), namespace: await namespace() }),
+  JSON.stringify({
+    sharing: await sharing(),
+    filtering: await filtering(),
+    sockets: await sockets(),
+    namespace: await namespace(),
+  }),
 );

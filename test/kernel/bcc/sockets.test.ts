@@ -7,6 +7,7 @@ import { reportFromNamespace } from "./in-namespace.ts";
 
 /** What sockets-child.ts prints. */
 interface Report {
+  readonly sharing: unknown;
   readonly filtering: {
     readonly texts: readonly string[];
     readonly runs: number;
@@ -21,6 +22,12 @@ interface Report {
   } & Readonly<Record<"second" | "wrong", Failure>>;
   readonly namespace: Readonly<Record<"before" | "during" | "after", string>> & {
     readonly lookups: number;
+    readonly dissections: {
+      readonly before: readonly number[];
+      readonly during: readonly number[];
+      readonly runs: number;
+      readonly after: number;
+    };
   } & Readonly<Record<"again" | "twice" | "noNamespace", Failure>>;
 }
 
@@ -73,6 +80,18 @@ describe("programs at sockets, in a network namespace of their own", () => {
     expect(report.namespace.again.message).toMatch(
       /^"closed_port" is attached to sk_lookup of net:\[\d+\] already$/,
     );
+  });
+
+  test("a flow dissector says what packets of this namespace belong together, until its link is disposed", () => {
+    const { before, during, runs, after } = report.namespace.dissections;
+    // Ports tell flows apart in the kernel's own dissector, and ours sees only one address.
+    expect(before[0]).not.toBe(before[1]);
+    expect(during[0]).toBe(during[1]);
+    expect({ runs, after }).toEqual({ runs: 2, after: 2 });
+  });
+
+  test("sk_reuseport chooses among the sockets of one port, until its link is disposed", () => {
+    expect(report.sharing).toEqual({ received: [0, 8], runs: 8, after: { received: 8, runs: 8 } });
   });
 
   test("a namespace takes one flow dissector", () => {

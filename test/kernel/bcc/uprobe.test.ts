@@ -263,6 +263,25 @@ describe("what cannot be attached", () => {
     expect(counts(b)[2]).toBe(1n);
   });
 
+  test("a probe beyond the limit, which names how many are open", async () => {
+    using target = new Target(fixed);
+    using b = open(COUNT);
+    b.attach_uprobe({ name: fixed, sym: "twice", fn_name: "count", pid: target.pid });
+    process.env["BCC_PROBE_LIMIT"] = "1";
+    try {
+      const where = { name: fixed, sym: "sum_of", fn_name: "count", pid: target.pid };
+      expect(failure(AttachError, () => b.attach_uprobe(where)).message).toBe(
+        "cannot attach 1 more probe: 1 of at most 1 are open",
+      );
+      b.detach_uprobe({ name: fixed, sym: "twice", pid: target.pid });
+      b.attach_uprobe(where);
+    } finally {
+      delete process.env["BCC_PROBE_LIMIT"];
+    }
+    await target.run("ts");
+    expect(counts(b)[0]).toBe(1n);
+  });
+
   test("one place of a pattern that the kernel refuses leaves none attached", async () => {
     using target = new Target(fixed);
     using b = open(COUNT);
