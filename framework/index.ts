@@ -3,6 +3,7 @@ export {
   type BuildIdFrame,
   type Change,
   copyOfView,
+  type Enumeration,
   type EventStreamOptions,
   EventTable,
   type EventView,
@@ -29,6 +30,7 @@ export {
   type TableLike,
   type TypeChoice,
 } from "../maps/index.ts";
+export type { Layout, TableDeclaration, VariableDeclaration } from "../maps/tables/declaration.ts";
 export type { Variable } from "../maps/tables/variable.ts";
 export { BPFAttachType } from "./bcc/attach-types.ts";
 export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
@@ -44,6 +46,7 @@ export type {
 } from "./bcc/fire.ts";
 export { BpfIterator } from "./bcc/iterator.ts";
 export type { DeviceOptions, TcOptions, XdpOptions } from "./bcc/network-hooks.ts";
+export type { TableTypes } from "./bcc/object-tables.ts";
 export { PerfEventSampleFormat, PerfHWConfig, PerfSWConfig, PerfType } from "./bcc/perf-constants.ts";
 export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";

@@ -1,9 +1,16 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Observable } from "rxjs";
-import { type AnyTable, BufferGroup, openTable, select, traceLines } from "../../maps/index.ts";
-import { findVariable, type Variable, variablesOf } from "../../maps/tables/variable.ts";
-import { dropMapOf } from "../../rewriter/index.ts";
+import {
+  type AnyTable,
+  BufferGroup,
+  type Enumeration,
+  select,
+  type Table,
+  traceLines,
+} from "../../maps/index.ts";
+import type { TableDeclaration, VariableDeclaration } from "../../maps/tables/declaration.ts";
+import type { Variable } from "../../maps/tables/variable.ts";
 import type { CompileEnvironment } from "../compile/environment.ts";
 import { gatherFiles, type Source } from "../compile/preprocess.ts";
 import { didYouMean, nearestNames } from "../core/diagnostics.ts";
@@ -11,7 +18,7 @@ import { AttachError, type BpfError, UnsupportedError, UsageError, VerifierError
 import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { isOptionalSection, type ProgramKindName, programKinds } from "../programs/kinds.ts";
-import { type Link, opensProcesses, type Program, type RawMap } from "../runtime/types.ts";
+import type { Link, Program, RawMap } from "../runtime/types.ts";
 import { type Host, type MachineSettings, openHost, type RuntimeChoice } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
@@ -26,6 +33,7 @@ import {
 } from "./fire.ts";
 import { NetworkHooks } from "./network-hooks.ts";
 import { createMaps } from "./object-maps.ts";
+import { ObjectTables, type TableTypes } from "./object-tables.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import {
   atUsersLine,
@@ -115,7 +123,7 @@ export class BPF extends NetworkHooks implements Disposable {
   readonly #built: Built;
   #forSyscalls: Built | undefined;
   readonly #maps: ReadonlyMap<string, RawMap>;
-  readonly #tables = new Map<string, AnyTable>();
+  readonly #tables: ObjectTables;
   readonly #programs = new Map<string, Program>();
   readonly #unattached = new Map<string, BpfError>();
   protected readonly attachments: Attachments;
@@ -145,6 +153,13 @@ export class BPF extends NetworkHooks implements Disposable {
       if (options.debug !== undefined) printLowered(options.debug, this.#source, this.host.environment);
       this.#built = buildObject(this.#source, this.host.environment, this.#options);
       this.#maps = createMaps(this.#built, this.host.runtime, this.scope);
+      this.#tables = new ObjectTables({
+        maps: this.#maps,
+        btf: this.#built.object.btf,
+        runtime: this.host.runtime,
+        scope: this.scope,
+        buffers: { perf: this.#perfBuffers, ring: this.#ringBuffers },
+      });
       this.attachments = new Attachments({
         runtime: this.host.runtime,
         scope: this.scope,
@@ -196,40 +211,42 @@ export class BPF extends NetworkHooks implements Disposable {
   }
 
   /**
-   * A table by its C name. Key and value types come from the object's BTF; the type parameters only tell TypeScript.
+   * A table by its C name. Key and value types come from the object's BTF, unless given; the type parameters only tell
+   * TypeScript.
    *
-   * @throws UsageError for a name the source does not declare
+   * @throws UsageError for a name the source does not declare; LayoutError for types of another size than the map's
    */
-  get_table<K = unknown, V = unknown>(name: string): AnyTable<K, V> {
-    this.scope.assertOpen();
-    let table = this.#tables.get(name);
-    if (table === undefined) {
-      table = this.#openTable(name);
-      this.#tables.set(name, table);
-    }
-    return table as AnyTable<K, V>;
+  get_table<K = unknown, V = unknown>(name: string, types?: TableTypes): AnyTable<K, V>;
+  /**
+   * A table as `rxbpf types` wrote it down.
+   * @throws MapError MAP_MISMATCH when the source has changed since, with both layouts
+   */
+  get_table<T extends Table>(declaration: TableDeclaration<T>): T;
+  get_table(wanted: string | TableDeclaration, types?: TableTypes): AnyTable {
+    return this.#tables.get(wanted, types);
   }
 
   /** Names of the tables that the source declares. */
   get tableNames(): readonly string[] {
-    return [...this.#maps.keys()].filter((name) => !name.startsWith("."));
+    return this.#tables.names;
   }
 
   /**
-   * A global variable of the source (5.2).
+   * A global variable of the source (5.2), by name or as `rxbpf types` wrote it down.
    *
-   * @throws UsageError for a name that no data section has
+   * @throws UsageError for a name that no data section has; MapError MAP_MISMATCH as in get_table
    */
-  variable<T = unknown>(name: string): Variable<T> {
-    this.scope.assertOpen();
-    const found = findVariable(name, this.#maps.values());
-    if (found !== undefined) return found as Variable<T>;
-    const names = [...this.#maps.values()].flatMap((raw) =>
-      variablesOf(raw).map((variable) => variable.name),
-    );
-    throw new UsageError(`the source has no global variable "${name}"`, {
-      hint: didYouMean(nearestNames(name, names)),
-    });
+  variable<T = unknown>(wanted: string | VariableDeclaration<T>): Variable<T> {
+    // The caller, or the declaration, says which type it is.
+    return this.#tables.variable(wanted) as Variable<T>;
+  }
+
+  /**
+   * Names and numbers of an enum of the source, by its name. Values are read as numbers, and written as either.
+   * @throws UsageError for an enum that no table, event or variable has
+   */
+  enumeration(name: string): Enumeration {
+    return this.#tables.enumeration(name);
   }
 
   /** Lines that programs print, parsed. The pipe is one for the whole system: lines of others come as well. */
@@ -370,11 +387,7 @@ export class BPF extends NetworkHooks implements Disposable {
   }
 
   protected rawMap(name: string): RawMap {
-    const raw = this.#maps.get(name);
-    if (raw !== undefined) return raw;
-    throw new UsageError(`the source declares no table "${name}"`, {
-      hint: didYouMean(nearestNames(name, this.tableNames)) ?? `tables are ${this.tableNames.join(", ")}`,
-    });
+    return this.#tables.raw(name);
   }
 
   protected specOf(name: string, built: Built = this.#built): ProgramSpec {
@@ -421,33 +434,6 @@ export class BPF extends NetworkHooks implements Disposable {
       });
     }
     return this.#load(this.#forSyscalls ?? this.#built, name, "tracepoint");
-  }
-
-  /** Reads the counter that stands beside a ring buffer: records dropped so far on each CPU. */
-  #dropsOf(name: string): (() => readonly bigint[]) | undefined {
-    const counter = this.#maps.get(dropMapOf(name));
-    if (counter === undefined) return undefined;
-    const totals = new BigUint64Array(counter.spec.valueSize / 8);
-    const bytes = new Uint8Array(totals.buffer);
-    const used = totals.subarray(0, this.host.runtime.cpuCount);
-    const key = new Uint8Array(counter.spec.keySize);
-    return () => {
-      counter.lookup(key, bytes);
-      return [...used];
-    };
-  }
-
-  #openTable(name: string): AnyTable {
-    const raw = this.rawMap(name);
-    const { runtime } = this.host;
-    return openTable(raw, {
-      scope: this.scope,
-      cpuCount: runtime.cpuCount,
-      openEvents: (options) => runtime.openEvents(raw, options),
-      drops: this.#dropsOf(name),
-      buffers: { perf: this.#perfBuffers, ring: this.#ringBuffers },
-      openProcess: opensProcesses(runtime) ? (pid) => runtime.openProcess(pid) : undefined,
-    });
   }
 }
 

@@ -3,6 +3,8 @@ import { didYouMean, formatDiagnostic, linesOf, nearestNames } from "../core/dia
 import { MapError, RewriteError, type SourceDiagnostic, UnsupportedError } from "../core/errors.ts";
 import { viewOf } from "../core/layout.ts";
 import type { Scope } from "../core/scope.ts";
+import { showLayouts } from "../object/describe-layout.ts";
+import { typeMismatch } from "../object/map-types.ts";
 import type { MapSpec } from "../object/object-spec.ts";
 import { isSharedMap, type RawMap, type Runtime, type SharedMap } from "../runtime/types.ts";
 import type { Built } from "./pipeline.ts";
@@ -96,12 +98,26 @@ function notOffered(
 /** Sizes that the other map has must be those declared here; how many entries fit is the other's business. */
 function assertAlike(spec: MapSpec, other: MapSpec): void {
   const same = (is: number, wanted: number): boolean => is === 0 || is === wanted;
-  if (same(other.keySize, spec.keySize) && same(other.valueSize, spec.valueSize)) return;
+  if (same(other.keySize, spec.keySize) && same(other.valueSize, spec.valueSize)) {
+    assertSameTypes(spec, other);
+    return;
+  }
   const shape = ({ keySize, valueSize }: MapSpec): string =>
     `${keySize}-byte keys and ${valueSize}-byte values`;
   throw new MapError(
     "MAP_MISMATCH",
     `extern table "${spec.name}" is declared with ${shape(spec)}, but the public table of that name has ${shape(other)}`,
+    { hint: "declare the same types in both sources" },
+  );
+}
+
+function assertSameTypes(spec: MapSpec, other: MapSpec): void {
+  const difference = other.keySize === 0 && other.valueSize === 0 ? undefined : typeMismatch(spec, other);
+  if (difference === undefined) return;
+  const { role, wanted: declared, is } = difference;
+  throw new MapError(
+    "MAP_MISMATCH",
+    `extern table "${spec.name}" is declared with another ${role} than the public table of that name\n${showLayouts({ declared, public: is })}`,
     { hint: "declare the same types in both sources" },
   );
 }

@@ -16,6 +16,7 @@ type ValueType =
   | "bigint"
   | "callback"
   | "function"
+  | "type"
   | "object";
 
 /** What an option must be; with a question mark it may be left out. */
@@ -78,6 +79,11 @@ const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(valu
   bytes: { words: "a Uint8Array", fits: (value) => value instanceof Uint8Array },
   bigint: { words: "a bigint", fits: (value) => typeof value === "bigint" },
   callback: { words: "a function", fits: (value) => typeof value === "function" },
+  type: {
+    words: "the C name of a type, or a codec",
+    fits: (value) =>
+      typeof value === "string" || (typeof value === "object" && value !== null && "read" in value),
+  },
   signal: { words: "an AbortSignal", fits: (value) => value instanceof AbortSignal },
 };
 

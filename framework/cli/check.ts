@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type CheckReport, checkSource } from "../bcc/check.ts";
 import { emitC, emitObject, type Roles } from "../bcc/emit.ts";
@@ -8,6 +7,7 @@ import { didYouMean, formatDiagnostics, linesOf, nearestNames } from "../core/di
 import { UsageError } from "../core/errors.ts";
 import { type ProgramRole, programKindNames, roleNamed } from "../programs/kinds.ts";
 import { compileEnvironment, openHost } from "../runtimes.ts";
+import { readSource } from "./source.ts";
 
 const USAGE = `usage: rxbpf check FILE.c [OPTION...]
 
@@ -109,21 +109,6 @@ function parsed(args: readonly string[]) {
 
 function objectBeside(file: string): string {
   return `${file.replace(/\.c$/, "")}.o`;
-}
-
-function readSource(file: string, cflags: readonly string[]): Source {
-  const isInput = file === "-";
-  try {
-    const text = readFileSync(isInput ? 0 : file, "utf8");
-    return {
-      file: isInput ? "<stdin>" : file,
-      text,
-      folder: isInput ? process.cwd() : dirname(resolve(file)),
-      cflags,
-    };
-  } catch (cause) {
-    throw new UsageError(`cannot read ${file}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 function readRoles(texts: readonly string[]): Roles {

@@ -2,18 +2,21 @@ import { BpfError } from "../core/errors.ts";
 import { check } from "./check.ts";
 import { doctor } from "./doctor.ts";
 import { run } from "./run.ts";
+import { types } from "./types.ts";
 
 /** A subcommand: takes its arguments, gives the exit status. */
 type Command = (args: readonly string[]) => Promise<number>;
 
-const commands: Readonly<Record<string, Command>> = { check, doctor, run };
+const commands: Readonly<Record<string, Command>> = { check, doctor, run, types };
 
 const USAGE = `usage: rxbpf run SCRIPT.ts [ARGUMENT...]
        rxbpf check FILE.c [OPTION...]
+       rxbpf types FILE.c [-o FILE.ts]
        rxbpf doctor [--json]
 
   run     runs a TypeScript script; "rxbpf" in it is this package
   check   rewrites, compiles and loads every function of a source, and says what it found
+  types   writes TypeScript declarations of a source's tables, events and variables
   doctor  says what this machine has and lacks, and the line that mends it
 `;
 

@@ -1,6 +1,8 @@
 import { type MapKindName, mapKindOf, mapKinds } from "../../maps/kinds.ts";
 import { type BpfError, MapError, UnsupportedError, UsageError } from "../core/errors.ts";
 import { isAtLeast } from "../core/version.ts";
+import { showLayouts } from "../object/describe-layout.ts";
+import { type MapTypes, typeMismatch } from "../object/map-types.ts";
 import type { MapSpec } from "../object/object-spec.ts";
 import type { RawMap } from "../runtime/types.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
@@ -61,6 +63,7 @@ function openPinned(spec: MapSpec, path: string): KernelMap | null {
     const declared = shape.map(({ words, wanted }) => `${words} ${wanted}`).join(", ");
     const pinned = shape.map(({ words, is }) => `${words} ${is}`).join(", ");
     if (shape.every(({ wanted, is }) => wanted === is)) {
+      assertSameTypes(spec, info, path);
       return open({ ...spec, maxEntries: info.max_entries }, fd);
     }
     throw new MapError(
@@ -72,6 +75,24 @@ function openPinned(spec: MapSpec, path: string): KernelMap | null {
     fd[Symbol.dispose]();
     throw error;
   }
+}
+
+/** Types of the same size may still mean something else; maps that were made without types take any. */
+function assertSameTypes(spec: MapSpec, info: MapInfo, path: string): void {
+  if (spec.btf === null || info.btf_id === 0) return;
+  const difference = typeMismatch(spec, typesOf(info));
+  if (difference === undefined) return;
+  const { role, wanted: declared, is: pinned } = difference;
+  throw new MapError(
+    "MAP_MISMATCH",
+    `table "${spec.name}" is declared with another ${role} than what is pinned at ${path}\n${showLayouts({ declared, pinned })}`,
+    { hint: "declare it as it is, use another path, or remove the file when nobody needs it" },
+  );
+}
+
+/** The types that a map was made with; none where it has none, or where they may not be read. */
+function typesOf(info: MapInfo): MapTypes {
+  return { keyType: info.btf_key_type_id, valueType: info.btf_value_type_id, btf: typesOfMap(info.btf_id) };
 }
 
 /** What a declared map and an existing one must have in common. A size of 0 takes any. */
@@ -115,9 +136,7 @@ export function openPinnedMap(path: string): RawMap {
         valueSize: info.value_size,
         maxEntries: info.max_entries,
         flags: info.map_flags,
-        keyType: info.btf_key_type_id,
-        valueType: info.btf_value_type_id,
-        btf: typesOfMap(info.btf_id),
+        ...typesOf(info),
         initial: null,
         frozen: false,
         eventTypes: [],

@@ -7,8 +7,11 @@ const MOST_DEPTH = 32;
 /** Enumerators that a line shows; types of the kernel can have hundreds. */
 const MOST_ENUMERATORS = 24;
 
+/** A type's layout, line by line; see `describeLayout`. */
+export type Layout = readonly string[];
+
 /**
- * A type's layout as text, the same for two types exactly when values of both are read and written alike: sizes, and
+ * A type's layout as lines, the same for two types exactly when values of both are read and written alike: sizes, and
  * every field's place, name and meaning. Names of types are left out, since they change nothing.
  *
  * A plain type is one line (`u64`); a record is one line for each field, those of records inside behind them, and one
@@ -23,10 +26,21 @@ const MOST_ENUMERATORS = 24;
  * 28 bytes
  * ```
  */
-export function describeLayout(btf: Btf, typeId: number): string {
+export function describeLayout(btf: Btf, typeId: number): Layout {
   const id = btf.resolve(typeId);
-  const lines = linesOf(btf, id, { path: "", bit: 0, depth: 0 });
-  return lines === null ? wordOf(btf, id) : [...lines, wordOf(btf, id)].join("\n");
+  return [...(linesOf(btf, id, { path: "", bit: 0, depth: 0 }) ?? []), wordOf(btf, id)];
+}
+
+/** Whether two types are read and written alike. */
+export function isSameLayout(left: Layout, right: Layout): boolean {
+  return left.length === right.length && left.every((line, i) => line === right[i]);
+}
+
+/** Two layouts that should be the same, for an error's message: each under its heading. */
+export function showLayouts(layouts: Readonly<Record<string, Layout>>): string {
+  return Object.entries(layouts)
+    .map(([heading, lines]) => [`${heading}:`, ...lines.map((line) => `  ${line}`)].join("\n"))
+    .join("\n");
 }
 
 interface Place {

@@ -5,6 +5,8 @@ export interface RecordField {
   readonly name: string;
   /** Type id, qualifiers and typedefs looked through. */
   readonly type: number;
+  /** Type id as it was declared. */
+  readonly declaredType: number;
   /** Bits from the record's start. */
   readonly bitOffset: number;
   /** Bits of a bit field; 0 for a whole member. */
@@ -21,7 +23,16 @@ export function recordFields(btf: Btf, members: readonly BtfMember[], base = 0):
       if (type.kind !== "struct" && type.kind !== "union") return [];
       return recordFields(btf, type.members, bitOffset);
     }
-    return [{ name: member.name, type: id, bitOffset, bits: 0, ...narrowed(member, type, base) }];
+    return [
+      {
+        name: member.name,
+        type: id,
+        declaredType: member.type,
+        bitOffset,
+        bits: 0,
+        ...narrowed(member, type, base),
+      },
+    ];
   });
 }
 

@@ -1,5 +1,6 @@
 import { LayoutError, UnsupportedError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
+import type { BtfKind } from "../../framework/object/btf.ts";
 import type { OpenDescriptor, RawMap } from "../../framework/runtime/types.ts";
 import { codecOf } from "../codecs/from-btf.ts";
 import { perCpu, reduced } from "../codecs/per-cpu.ts";
@@ -18,7 +19,7 @@ import { StackTable, type StackValue } from "./stacks.ts";
 import { StorageTable } from "./storage.ts";
 import type { Table, TableParts } from "./table.ts";
 
-/** A type given by hand: its C name ("u32", "char[16]"), or a codec. */
+/** A type given by hand: its C name ("u32", "char[16]", or one of the source's: "struct key_t"), or a codec. */
 export type TypeChoice = string | Codec<unknown>;
 
 /** What a table needs from its surroundings, besides the map. */
@@ -74,7 +75,7 @@ const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContex
     new StackTable({ raw, ...context, value: valueCodec(raw, context) as Codec<StackValue> }),
   programs: (raw, context) => new ProgramTable({ raw, ...context }),
   events: (raw, context) =>
-    new EventTable({ raw, ...context, decoding: eventDecoding(raw.spec, chosen(context.eventType)) }),
+    new EventTable({ raw, ...context, decoding: eventDecoding(raw.spec, chosen(raw, context.eventType)) }),
 };
 
 /** References under keys of any value; the others have an index. */
@@ -98,13 +99,29 @@ export function openTable(raw: RawMap, context: TableContext): Table {
   return opener(raw, context);
 }
 
-function chosen(type: TypeChoice | undefined): Codec<unknown> | undefined {
-  return typeof type === "string" ? namedCodec(type) : type;
+/** What a name of the source's may be, by the word before it. */
+const kindsBehind: Readonly<Record<string, readonly BtfKind[]>> = {
+  "": ["typedef", "struct", "union"],
+  struct: ["struct"],
+  union: ["union"],
+  enum: ["enum", "enum64"],
+};
+
+function chosen({ spec }: RawMap, type: TypeChoice | undefined): Codec<unknown> | undefined {
+  if (typeof type !== "string") return type;
+  const [, kind = "", name = type] = /^(struct|union|enum)\s+(\w+)$/.exec(type.trim()) ?? [];
+  const id = spec.btf?.find(name, ...(kindsBehind[kind] ?? [])) ?? 0;
+  return id === 0 ? namedCodec(type) : codecOf(spec.btf!, id);
 }
 
 function keyCodec(raw: RawMap, context: TableContext): Codec<unknown> {
   const { spec } = raw;
-  return fitting(raw, "key", spec.keySize, chosen(context.keyType) ?? typed(raw, spec.keyType, spec.keySize));
+  return fitting(
+    raw,
+    "key",
+    spec.keySize,
+    chosen(raw, context.keyType) ?? typed(raw, spec.keyType, spec.keySize),
+  );
 }
 
 function valueCodec(raw: RawMap, context: TableContext): Codec<unknown> {
@@ -113,7 +130,7 @@ function valueCodec(raw: RawMap, context: TableContext): Codec<unknown> {
     raw,
     "value",
     spec.valueSize,
-    chosen(context.valueType) ?? typed(raw, spec.valueType, spec.valueSize),
+    chosen(raw, context.valueType) ?? typed(raw, spec.valueType, spec.valueSize),
   );
   if (!mapKinds[spec.kind].perCpu) return one;
   const all = perCpu(one, context.cpuCount);

@@ -2,8 +2,11 @@ import { MapError } from "../../framework/core/errors.ts";
 import type { Codec } from "../../framework/core/layout.ts";
 import { inField, viewOf } from "../../framework/core/layout.ts";
 import type { Btf } from "../../framework/object/btf.ts";
+import { describeLayout } from "../../framework/object/describe-layout.ts";
+import type { MapSpec } from "../../framework/object/object-spec.ts";
 import type { RawMap } from "../../framework/runtime/types.ts";
 import { codecOf } from "../codecs/from-btf.ts";
+import { assertSame, type VariableDeclaration } from "./declaration.ts";
 
 const ONLY_KEY = new Uint8Array(4);
 
@@ -52,22 +55,34 @@ export class Variable<T> {
   }
 }
 
-/** A variable by name in maps made from data sections, or undefined. */
-export function findVariable(name: string, maps: Iterable<RawMap>): Variable<unknown> | undefined {
+/**
+ * A variable by name or declaration in maps made from data sections, or undefined.
+ * @throws MapError MAP_MISMATCH when it is not as it was declared, with both layouts
+ */
+export function findVariable(
+  wanted: string | VariableDeclaration,
+  maps: Iterable<RawMap>,
+): Variable<unknown> | undefined {
+  const name = typeof wanted === "string" ? wanted : wanted.name;
   for (const map of maps) {
-    for (const { type, offset, name: own } of variablesOf(map)) {
+    for (const { type, offset, name: own } of variablesOf(map.spec)) {
       if (own !== name) continue;
-      return new Variable(name, map, { codec: codecOf(map.spec.btf as Btf, type), offset });
+      const btf = map.spec.btf as Btf;
+      if (typeof wanted !== "string") {
+        assertSame(`variable "${name}"`, "type", wanted.type, describeLayout(btf, type));
+      }
+      return new Variable(name, map, { codec: codecOf(btf, type), offset });
     }
   }
   return undefined;
 }
 
 /** The variables of a data section's map; none for other maps. */
-export function variablesOf(
-  map: RawMap,
-): readonly { readonly name: string; readonly type: number; readonly offset: number }[] {
-  const { btf, valueType, initial } = map.spec;
+export function variablesOf({
+  btf,
+  valueType,
+  initial,
+}: MapSpec): readonly { readonly name: string; readonly type: number; readonly offset: number }[] {
   if (btf === null || initial === null || valueType === 0) return [];
   const section = btf.type(valueType);
   if (section.kind !== "datasec") return [];

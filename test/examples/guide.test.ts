@@ -68,6 +68,7 @@ const sections: Readonly<Record<string, Section>> = {
   "Packet fields": { cause: () => {}, onCable: true },
   "Errors and what they mean": nothing,
   "Checking a source": nothing,
+  "TypeScript's types": nothing,
   "Without the kernel": nothing,
   "Bytecode by itself": nothing,
   Closing: startProcess,

@@ -24,7 +24,7 @@ const remedies: Readonly<Record<string, string>> = {
   MAP_PIN:
     "Pin below `/sys/fs/bpf` or in another BPF file system, under a name that is free and without dots; open only what was pinned.",
   MAP_MISMATCH:
-    "Declare the table as the existing one is (the message names both), or use another path or name; remove a pin that nobody needs.",
+    "Declare the table as the existing one is (the message names both), or use another path or name; remove a pin that nobody needs. Of a declaration that `rxbpf types` wrote: write it again.",
   MAP_FULL: "Declare the table with more entries, delete what is no longer needed, or use an LRU table.",
   BATCH_SIZE: "Read more entries at a time: a bucket of the hash holds more. Tables do so by themselves.",
   KEY_EXISTS: "The key is there already: `set` replaces its value.",
