@@ -16,6 +16,8 @@ export {
   iterate,
   KeyedTable,
   type Loss,
+  type LossCount,
+  type LossReason,
   NestedTable,
   type PerfBufferOptions,
   ProgramTable,

@@ -25,7 +25,7 @@ export { FilterTable } from "./tables/filter.ts";
 export { IndexedTable } from "./tables/indexed.ts";
 export type { PerCpuItem } from "./tables/keyed.ts";
 export { KeyedTable } from "./tables/keyed.ts";
-export type { Loss } from "./tables/losses.ts";
+export type { Loss, LossCount, LossReason } from "./tables/losses.ts";
 export type { TableLike } from "./tables/nested.ts";
 export { NestedTable } from "./tables/nested.ts";
 export type { AnyTable, TypeChoice } from "./tables/open.ts";

@@ -193,6 +193,8 @@ export interface EventSource extends Disposable {
    * the same object each time; `cpu` is null for a ring buffer. Stops at once if a callback disposes the source.
    */
   drain(onRecord: RecordCallback, onLost: LostCallback, most?: number): number;
+  /** Reports losses that `drain` has not, because no record came after them. */
+  countLost?(onLost: LostCallback): void;
   /** Calls `onReady` when drain would find a record, until the returned function is called or the source is disposed. */
   watch(onReady: () => void): () => void;
 }

@@ -50,6 +50,8 @@ export const perfMmapPage = { data_head: 1024, data_tail: 1032, data_offset: 104
 export const perfEventHeader = struct("perf_event_header", { type: u32, misc: u16, size: u16 });
 
 export const PERF_RECORD_LOST = 2;
+/** Reading an event gives its lost records behind its count. Since Linux 6.0. */
+export const PERF_FORMAT_LOST = 16n;
 export const PERF_RECORD_SAMPLE = 9;
 
 /** What follows the header of a PERF_RECORD_LOST. */

@@ -4,6 +4,7 @@ import { type RecordDecoder, type RecordViewer, skipped } from "../tables/event-
 import type { EventFeed, RecordListener } from "../tables/event-feed.ts";
 import type { Loss, Losses } from "../tables/losses.ts";
 import type { EventStreamOptions } from "../tables/stream-factory.ts";
+import { withOrigin } from "./origin.ts";
 import { rx } from "./rx.ts";
 import { until } from "./signal.ts";
 
@@ -21,9 +22,11 @@ export function eventStream<T>(
   decode: RecordDecoder<T>,
   options: EventStreamOptions,
 ): Observable<T> {
+  let sender: number | null = null;
   const stream = new (rx().Observable)<T>((subscriber) => {
     listen(feed, subscriber, options, {
-      record(view, at, length) {
+      record(view, at, length, cpu) {
+        sender = cpu;
         let event: T;
         try {
           event = decode(view, at, length);
@@ -35,7 +38,12 @@ export function eventStream<T>(
       },
     });
   });
-  return until(stream, options.signal);
+  return withOrigin(until(stream, options.signal), {
+    cpu: () => sender,
+    records: () => 1,
+    dropped: (records, cpu) => feed.dropped(records, cpu),
+    isLent: false,
+  });
 }
 
 /** The same events in arrays: what was waiting each time the buffer was read, at most one turn's worth. */
@@ -66,7 +74,12 @@ export function eventBatches<T>(
       drained: hand,
     });
   });
-  return until(stream, options.signal);
+  return withOrigin(until(stream, options.signal), {
+    cpu: () => null,
+    records: (batch) => batch.length,
+    dropped: (records, cpu) => feed.dropped(records, cpu),
+    isLent: false,
+  });
 }
 
 /**
@@ -97,7 +110,12 @@ export function eventViews<E>(
       },
     });
   });
-  return until(stream, options.signal);
+  return withOrigin(until(stream, options.signal), {
+    cpu: () => null,
+    records: () => 1,
+    dropped: (records, cpu) => feed.dropped(records, cpu),
+    isLent: true,
+  });
 }
 
 /** How many events came, one number each time the buffer was read. Nothing is decoded. */
@@ -115,7 +133,12 @@ export function eventCounts(feed: EventFeed, options: EventStreamOptions): Obser
       },
     });
   });
-  return until(stream, options.signal);
+  return withOrigin(until(stream, options.signal), {
+    cpu: () => null,
+    records: (records) => records,
+    dropped: (records, cpu) => feed.dropped(records, cpu),
+    isLent: false,
+  });
 }
 
 /** Losses as they are noticed. */

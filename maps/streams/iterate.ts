@@ -1,5 +1,6 @@
 import type { Observable, Subscription } from "rxjs";
 import { UsageError } from "../../framework/core/errors.ts";
+import { type Origin, originOf } from "./origin.ts";
 
 /** How a loop keeps what it has not come to yet. */
 export interface IterateOptions {
@@ -13,7 +14,10 @@ export interface IterateOptions {
 
 /** A stream for `for await`. */
 export interface IterableStream<T> extends AsyncIterable<T> {
-  /** Items dropped because the loop was too slow, over all its loops. */
+  /**
+   * Items dropped because the loop was too slow, over all its loops. Events of a table count among its losses as well,
+   * where the stream is the table's own, without operators.
+   */
   readonly dropped: number;
 }
 
@@ -22,33 +26,49 @@ export interface IterableStream<T> extends AsyncIterable<T> {
  * A stream does not wait, so what comes while the loop's body is busy is queued, up to a limit. An error of the stream
  * is thrown after the items that came before it.
  *
- * @throws UsageError when the limit is not a whole number from 1
+ * @throws UsageError when the limit is not a whole number from 1; for a stream of views, which cannot be queued
  */
 export function iterate<T>(source: Observable<T>, options: IterateOptions = {}): IterableStream<T> {
   const { limit = 1024, overflow = "drop-oldest", signal } = options;
   if (!Number.isInteger(limit) || limit < 1) {
     throw new UsageError(`iterate: limit must be a whole number from 1, not ${limit}`);
   }
+  const origin = originOf(source);
+  if (origin?.isLent === true) {
+    throw new UsageError("iterate: views are good during a callback only, and a loop comes later", {
+      hint: "iterate over events(), or subscribe to the views",
+    });
+  }
   let dropped = 0;
   return {
     get dropped() {
       return dropped;
     },
-    [Symbol.asyncIterator]: () => new QueueIterator(source, { limit, overflow }, signal, () => dropped++),
+    [Symbol.asyncIterator]: () =>
+      new QueueIterator(source, { limit, overflow, origin }, signal, (item, cpu) => {
+        dropped++;
+        origin?.dropped(origin.records(item), cpu);
+      }),
   };
 }
 
-type QueueOptions = { readonly limit: number; readonly overflow: NonNullable<IterateOptions["overflow"]> };
+interface QueueOptions<T> {
+  readonly limit: number;
+  readonly overflow: NonNullable<IterateOptions["overflow"]>;
+  readonly origin: Origin<T> | undefined;
+}
 
 /** How the stream ended: by itself, or by an error. */
 type End = { readonly error?: unknown; readonly isError: boolean };
 
 class QueueIterator<T> implements AsyncIterator<T, undefined> {
-  readonly #options: QueueOptions;
-  readonly #onDrop: () => void;
+  readonly #options: QueueOptions<T>;
+  readonly #onDrop: (item: T, cpu: number | null) => void;
   readonly #subscription: Subscription | undefined;
   /** Waiting items are those from `#first` on: taking one must not move the others. */
   #queue: T[] = [];
+  /** Which CPU sent each of them. */
+  #cpus: (number | null)[] = [];
   #first = 0;
   #waiting: PromiseWithEnds<T>[] = [];
   #end: End | undefined;
@@ -56,9 +76,9 @@ class QueueIterator<T> implements AsyncIterator<T, undefined> {
 
   constructor(
     source: Observable<T>,
-    options: QueueOptions,
+    options: QueueOptions<T>,
     signal: AbortSignal | undefined,
-    onDrop: () => void,
+    onDrop: (item: T, cpu: number | null) => void,
   ) {
     this.#options = options;
     this.#onDrop = onDrop;
@@ -83,8 +103,7 @@ class QueueIterator<T> implements AsyncIterator<T, undefined> {
   }
 
   return(): Promise<IteratorResult<T, undefined>> {
-    this.#queue = [];
-    this.#first = 0;
+    this.#empty();
     this.#end = undefined;
     this.#finish({ isError: false });
     return Promise.resolve({ value: undefined, done: true });
@@ -97,17 +116,22 @@ class QueueIterator<T> implements AsyncIterator<T, undefined> {
       waiting.resolve({ value: item, done: false });
       return;
     }
-    const { limit, overflow } = this.#options;
+    const { limit, overflow, origin } = this.#options;
+    const cpu = origin?.cpu() ?? null;
     if (this.#queue.length - this.#first >= limit) {
       if (overflow === "error") {
         this.#finish({ error: tooSlow(limit), isError: true });
         return;
       }
-      this.#onDrop();
-      if (overflow === "drop-newest") return;
-      this.#shift();
+      if (overflow === "drop-newest") {
+        this.#onDrop(item, cpu);
+        return;
+      }
+      const oldestFrom = this.#cpus[this.#first] ?? null;
+      this.#onDrop(this.#shift(), oldestFrom);
     }
     this.#queue.push(item);
+    this.#cpus.push(cpu);
   }
 
   #shift(): T {
@@ -115,9 +139,16 @@ class QueueIterator<T> implements AsyncIterator<T, undefined> {
     const item = this.#queue[this.#first++]!;
     if (this.#first * 2 > this.#queue.length) {
       this.#queue.splice(0, this.#first);
+      this.#cpus.splice(0, this.#first);
       this.#first = 0;
     }
     return item;
+  }
+
+  #empty(): void {
+    this.#queue = [];
+    this.#cpus = [];
+    this.#first = 0;
   }
 
   #finish(end: End): void {
@@ -135,8 +166,7 @@ class QueueIterator<T> implements AsyncIterator<T, undefined> {
 
   #obey(signal: AbortSignal): void {
     const onAbort = (): void => {
-      this.#queue = [];
-      this.#first = 0;
+      this.#empty();
       this.#finish({ error: signal.reason, isError: true });
     };
     if (signal.aborted) {

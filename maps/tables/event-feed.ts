@@ -1,5 +1,10 @@
 import { UsageError } from "../../framework/core/errors.ts";
-import type { EventOptions, EventSource, RecordCallback } from "../../framework/runtime/types.ts";
+import type {
+  EventOptions,
+  EventSource,
+  LostCallback,
+  RecordCallback,
+} from "../../framework/runtime/types.ts";
 import type { Losses } from "./losses.ts";
 
 /** Who takes records from a feed. */
@@ -54,6 +59,7 @@ export class EventFeed implements Disposable {
   #options: EventOptions = defaults;
   #unwatch: (() => void) | undefined;
   #turn: NodeJS.Immediate | undefined;
+  #closed = false;
 
   constructor(
     name: string,
@@ -112,9 +118,23 @@ export class EventFeed implements Disposable {
     return this.#source?.watch(onReady) ?? (() => {});
   }
 
+  /** Counts what a queue behind a listener dropped. */
+  dropped(records: number, cpu: number | null): void {
+    this.#losses.add(records, cpu, "queue");
+  }
+
+  /** Looks for losses that no record has told of yet. */
+  countLosses(): void {
+    this.#source?.countLost?.(this.#lost);
+    if (!this.#closed) this.#countDrops();
+  }
+
   /** Tells all listeners that the table was closed, and closes the buffer. */
   [Symbol.dispose](): void {
-    for (const seat of this.#stop()) seat.listener.closed();
+    if (this.#closed) return;
+    const seats = this.#stop();
+    this.#closed = true;
+    for (const seat of seats) seat.listener.closed();
   }
 
   readonly #dispatch: RecordCallback = (view, at, length, cpu) => {
@@ -195,7 +215,13 @@ export class EventFeed implements Disposable {
     this.#stopPush();
     const source = this.#source;
     this.#source = undefined;
-    source?.[Symbol.dispose]();
+    if (source === undefined) return seats;
+    // Told when the buffer is closed, since somebody may open it again when they hear of them.
+    const late: Parameters<LostCallback>[] = [];
+    source.countLost?.((...loss) => late.push(loss));
+    source[Symbol.dispose]();
+    for (const [count, cpu] of late) this.#losses.add(count, cpu);
+    this.#countDrops();
     return seats;
   }
 

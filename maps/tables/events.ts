@@ -6,7 +6,7 @@ import type { EventView } from "../codecs/event-view.ts";
 import type { BufferGroup } from "./buffers.ts";
 import type { EventDecoding, RecordDecoder } from "./event-decoder.ts";
 import { EventFeed } from "./event-feed.ts";
-import { type Loss, Losses } from "./losses.ts";
+import { type Loss, type LossCount, Losses } from "./losses.ts";
 import { Slab } from "./slab.ts";
 import type { EventStreamOptions } from "./stream-factory.ts";
 import { Table, type TableParts } from "./table.ts";
@@ -124,14 +124,27 @@ export class EventTable<T> extends Table {
     return decode as RecordDecoder<E>;
   }
 
-  /** Losses from now on. Listening does not open the buffer, but somebody who listens stops the printing to stderr. */
+  /**
+   * Losses from now on: records that found the buffer full, and those that the queue of a loop dropped. Listening does
+   * not open the buffer, but somebody who listens stops the printing to stderr.
+   */
   get lost(): Observable<Loss> {
     return this.streams.losses(this.#losses);
   }
 
-  /** Records lost since the table was made, as far as the readers have noticed. */
+  /**
+   * Records that found the buffer full, since the table was made. Of a perf buffer those that came while it was open;
+   * the kernel tells of the last ones with the next record, or here and when the buffer is closed (Linux 6.0).
+   */
   get lostTotal(): number {
-    return this.#losses.total;
+    this.#feed.countLosses();
+    return this.#losses.total("buffer");
+  }
+
+  /** All losses since the table was made, for each reason and CPU. */
+  get lostCounts(): readonly LossCount[] {
+    this.#feed.countLosses();
+    return this.#losses.counts;
   }
 
   /**
@@ -143,7 +156,8 @@ export class EventTable<T> extends Table {
     const { page_cnt, lost_cb, wakeup_events } = options;
     const sizes = checked({ pages: page_cnt, wakeupEvents: wakeup_events });
     this.#openPulled(this.#buffers.perf, sizes, (data, cpu) => callback(cpu ?? 0, data, data.length));
-    if (lost_cb !== undefined) this.#losses.listen((loss) => lost_cb(loss.count));
+    if (lost_cb !== undefined)
+      this.#losses.listen(({ count, reason }) => reason === "buffer" && lost_cb(count));
   }
 
   /**

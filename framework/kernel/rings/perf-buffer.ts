@@ -123,6 +123,10 @@ export class PerfBuffer implements EventSource {
     return total;
   }
 
+  countLost(onLost: LostCallback): void {
+    for (const ring of this.#rings) ring.countLost(onLost);
+  }
+
   watch(onReady: () => void): () => void {
     const watch = new RingWatch(this.#rings, onReady);
     this.#watches.add(watch);

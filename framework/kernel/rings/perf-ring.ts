@@ -1,10 +1,13 @@
+import { readSync } from "node:fs";
 import { Scope } from "../../core/scope.ts";
 import type { LostCallback, RecordCallback } from "../../runtime/types.ts";
+import { errnoOf } from "../../sys/bpf.ts";
 import type { Fd } from "../../sys/fd.ts";
 import { libc } from "../../sys/libc.ts";
 import { Mapping } from "../../sys/mmap.ts";
 import {
   PERF_COUNT_SW_BPF_OUTPUT,
+  PERF_FORMAT_LOST,
   PERF_RECORD_LOST,
   PERF_RECORD_SAMPLE,
   PERF_SAMPLE_RAW,
@@ -47,6 +50,12 @@ export class PerfRing implements Disposable {
   readonly #besideView: DataView;
   /** Where reading stands, modulo 2^32: no ring is larger. */
   #tail = 0;
+  /** What the kernel's records told of losses, and what was reported in all. */
+  #toldLost = 0;
+  #reportedLost = 0;
+  /** Whether the ring was so full that records may have been lost. */
+  #wasCrowded = false;
+  readonly #hasLostCount: boolean;
   #closed = false;
 
   /** @throws SyscallError to be wrapped by the caller: ENODEV when the CPU went offline */
@@ -56,7 +65,9 @@ export class PerfRing implements Disposable {
     this.cpu = cpu;
     this.#scope = new Scope(label);
     try {
-      this.#event = this.#scope.own(openPerfEvent(label, { attr: outputEvent(wakeupEvents), cpu }));
+      const { event, hasLostCount } = openOutput(label, cpu, wakeupEvents);
+      this.#event = this.#scope.own(event);
+      this.#hasLostCount = hasLostCount;
       const wanted = { length: (pages + 1) * page, offset: 0, writable: true };
       const { buffer } = this.#scope.own(new Mapping(this.#event.number, label, wanted));
       enable(this.#event);
@@ -89,6 +100,7 @@ export class PerfRing implements Disposable {
     const start = this.#tail;
     try {
       let ready = (this.#head() - start) >>> 0;
+      if (ready > this.#size / 2) this.#wasCrowded = true;
       while (ready > 0 && count < most && !this.#closed) {
         const at = this.#dataAt + (this.#tail & (this.#size - 1));
         // Records are multiples of 8 bytes, so a header is always in one piece.
@@ -103,7 +115,26 @@ export class PerfRing implements Disposable {
     } finally {
       if (this.#tail !== start && !this.#closed) this.#publish();
     }
+    // The kernel tells of a loss with the next record, which may never come.
+    if (this.#wasCrowded && count < most) this.countLost(onLost);
     return count;
+  }
+
+  /** Reports what was lost since the last record that told (Linux 6.0; before, nothing). */
+  countLost(onLost: LostCallback): void {
+    if (!this.#hasLostCount || this.#closed) return;
+    this.#wasCrowded = false;
+    // Of a CPU that went offline there is nothing to read.
+    const read = readSync(this.#event.number, lostBytes, 0, lostBytes.length, null);
+    if (read < lostBytes.length) return;
+    this.#reportLost(Number(lostView.getBigUint64(LOST_AT, true)), onLost);
+  }
+
+  #reportLost(total: number, onLost: LostCallback): void {
+    const more = total - this.#reportedLost;
+    if (more <= 0) return;
+    this.#reportedLost = total;
+    onLost(more, this.cpu);
   }
 
   /** Gives one record to its callback; true for a sample. Kinds that BPF does not write are passed over. */
@@ -120,7 +151,10 @@ export class PerfRing implements Disposable {
       onRecord(view, body + 4, view.getUint32(body, true), this.cpu);
       return true;
     }
-    if (type === LOST) onLost(Number(perfRecordLost.read(view, body).lost), this.cpu);
+    if (type === LOST) {
+      this.#toldLost += Number(perfRecordLost.read(view, body).lost);
+      this.#reportLost(this.#toldLost, onLost);
+    }
     return false;
   }
 
@@ -151,12 +185,30 @@ export class PerfRing implements Disposable {
   }
 }
 
-function outputEvent(wakeupEvents: number): Parameters<typeof openPerfEvent>[1]["attr"] {
-  return {
+/** What reading an event gives with PERF_FORMAT_LOST: its count, then its lost records. */
+const LOST_AT = 8;
+const lostBytes = new Uint8Array(LOST_AT + 8);
+const lostView = new DataView(lostBytes.buffer);
+
+/** Opens the event, with a count of its lost records where the kernel has one. */
+function openOutput(
+  label: string,
+  cpu: number,
+  wakeupEvents: number,
+): { readonly event: Fd; readonly hasLostCount: boolean } {
+  const attr = {
     type: PERF_TYPE_SOFTWARE,
     config: PERF_COUNT_SW_BPF_OUTPUT,
     sample_type: PERF_SAMPLE_RAW,
     sample_period: 1n,
     wakeup_events: wakeupEvents,
   };
+  try {
+    const counting = { ...attr, read_format: PERF_FORMAT_LOST };
+    return { event: openPerfEvent(label, { attr: counting, cpu }), hasLostCount: true };
+  } catch (error) {
+    // An older kernel does not know the format.
+    if (errnoOf(error) !== "EINVAL") throw error;
+    return { event: openPerfEvent(label, { attr, cpu }), hasLostCount: false };
+  }
 }

@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { beforeEach, describe, expect, test } from "vitest";
+import { isAtLeast } from "../../../framework/core/version.ts";
 import type { BPF, Loss } from "../../../framework/index.ts";
+import { kernelVersion } from "../../../framework/sys/proc.ts";
 import { collect, eventually, run } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { open } from "./open.ts";
@@ -93,6 +95,7 @@ describe.each(["ringbuf_output", "ringbuf_reserve", "perf_submit"] as const)("a 
     expect(out.lostTotal).toBeGreaterThan(FLOOD);
     expect(losses.items.reduce((total: number, { count }: Loss) => total + count, 0)).toBe(out.lostTotal);
     expect(losses.items.at(-1)?.total).toBe(out.lostTotal);
+    expect(out.lostCounts).toEqual([{ count: out.lostTotal, cpu: expect.any(Number), reason: "buffer" }]);
     expect(events.end).toBe("open");
     const numbers = events.items.map(({ number }) => number);
     expect(numbers).toEqual([...new Set(numbers)].sort((x, y) => Number(x - y)));
@@ -119,6 +122,41 @@ describe.each(["ringbuf_output", "ringbuf_reserve", "perf_submit"] as const)("a 
     expect(out.lostTotal).toBeGreaterThan(FLOOD);
     expect(losses.items.at(-1)?.total).toBe(out.lostTotal);
     if (isPerf) expect(lost).toBe(out.lostTotal);
+  });
+});
+
+describe("losses that no record tells of", () => {
+  beforeEach((context) => needsKernel(context));
+
+  test("of a perf buffer are known as soon as it was read, when it is asked for them, and when it is closed", async (context) => {
+    if (!isAtLeast(kernelVersion(), "6.0")) context.skip("the kernel has no count of lost records");
+    using _ = pinned();
+    using b = open(ways.perf_submit);
+    const out = b.get_table<never, Data>("out");
+    using losses = collect(out.lost);
+    const events = collect(out.events({ pages: 1 }));
+    run(b, "flood");
+    await eventually("all to be received or lost", () => {
+      const lost = losses.items.at(-1)?.total ?? 0;
+      return events.items.length + lost === FLOOD && lost > 0;
+    });
+    run(b, "flood");
+    expect(out.lostTotal).toBe(losses.items.at(-1)?.total);
+    const told = losses.items.length;
+    run(b, "flood");
+    events[Symbol.dispose]();
+    expect(losses.items.length).toBe(told + 1);
+    expect(losses.items.at(-1)!.count).toBe(FLOOD);
+  });
+
+  test("of a ring buffer without a reader are known when asked for", () => {
+    using b = open(ways.ringbuf_output);
+    const out = b.get_table<never, Data>("out");
+    using _ = collect(out.lost);
+    run(b, "flood");
+    const first = out.lostTotal;
+    run(b, "flood");
+    expect(out.lostTotal).toBe(first + FLOOD);
   });
 });
 

@@ -3,7 +3,7 @@ import { lastValueFrom, take, toArray } from "rxjs";
 import { expect, test } from "vitest";
 import { LayoutError, PermissionError, UsageError } from "../../../../framework/core/errors.ts";
 import { u32 } from "../../../../framework/core/layout.ts";
-import { type AnyTable, openTable } from "../../../../maps/index.ts";
+import { type AnyTable, iterate, openTable } from "../../../../maps/index.ts";
 import { contextOf, MemoryMap, type TestContext } from "../memory-map.ts";
 import { MemorySource } from "../memory-source.ts";
 
@@ -201,10 +201,40 @@ test("losses are a stream with totals, which does not open the buffer by itself"
   sources[0]!.lose(3, 1);
   sources[0]!.lose(1, 0);
   expect(losses).toEqual([
-    { count: 3, cpu: 1, total: 3 },
-    { count: 1, cpu: 0, total: 4 },
+    { count: 3, cpu: 1, reason: "buffer", total: 3 },
+    { count: 1, cpu: 0, reason: "buffer", total: 4 },
   ]);
   expect(table.lostTotal).toBe(4);
+});
+
+test("what a loop's queue drops is a loss of the CPU that sent it, which other readers do not have", async () => {
+  const { table, sources } = open();
+  const losses: unknown[] = [];
+  table.lost.subscribe((loss) => losses.push(loss));
+  const oldest = iterate(table.events(), { limit: 1 })[Symbol.asyncIterator]();
+  const newest = iterate(table.events(), { limit: 1, overflow: "drop-newest" })[Symbol.asyncIterator]();
+  sources[0]!.add([one], 0);
+  sources[0]!.add([two], 1);
+  expect(losses).toEqual([
+    { count: 1, cpu: 0, reason: "queue", total: 1 },
+    { count: 1, cpu: 1, reason: "queue", total: 2 },
+  ]);
+  expect([(await oldest.next()).value, (await newest.next()).value]).toEqual([2, 1]);
+  expect(table.lostTotal).toBe(0);
+  expect(table.lostCounts).toEqual([
+    { count: 1, cpu: 0, reason: "queue" },
+    { count: 1, cpu: 1, reason: "queue" },
+  ]);
+  await Promise.all([oldest.return?.(), newest.return?.()]);
+});
+
+test("a dropped array counts as its records", async () => {
+  const { table, sources } = open();
+  const loop = iterate(table.eventBatches(), { limit: 1 })[Symbol.asyncIterator]();
+  sources[0]!.push(one, two);
+  sources[0]!.push(three);
+  expect(table.lostCounts).toEqual([{ count: 2, cpu: null, reason: "queue" }]);
+  await loop.return?.();
 });
 
 test("a second reader that asks for other sizes is told that the buffer is shared", () => {

@@ -5,7 +5,14 @@ import { ClosedError, LayoutError, UsageError } from "../../../../framework/core
 import { u32, viewOf } from "../../../../framework/core/layout.ts";
 import { Elf } from "../../../../framework/object/elf.ts";
 import { placedBtf } from "../../../../framework/object/loadable-btf.ts";
-import { type AnyTable, codecOf, copyOfView, type EventView, openTable } from "../../../../maps/index.ts";
+import {
+  type AnyTable,
+  codecOf,
+  copyOfView,
+  type EventView,
+  iterate,
+  openTable,
+} from "../../../../maps/index.ts";
 import { contextOf, MemoryMap, type TestContext } from "../memory-map.ts";
 import { MemorySource } from "../memory-source.ts";
 
@@ -149,6 +156,11 @@ test("a field without a length goes on to the record's end", () => {
   viewOf(bytes).setBigUint64(16, 2n, true);
   source.push([...bytes]);
   expect(seen).toEqual([[[1n, 2n], { count: 5, items: [1n, 2n] }]]);
+});
+
+test("views cannot wait in a loop's queue", () => {
+  const { table } = open();
+  expect(() => iterate(table.eventViews())).toThrow(UsageError);
 });
 
 test("events without fields cannot be viewed", () => {

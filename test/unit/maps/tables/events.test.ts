@@ -203,8 +203,8 @@ test("records dropped by programs are counted per CPU from the counters beside a
   context.buffers.ring.consume();
   context.buffers.ring.consume();
   expect(losses).toEqual([
-    { count: 2, cpu: 1, total: 2 },
-    { count: 5, cpu: 0, total: 7 },
+    { count: 2, cpu: 1, reason: "buffer", total: 2 },
+    { count: 5, cpu: 0, reason: "buffer", total: 7 },
   ]);
 });
 
@@ -222,10 +222,23 @@ test("losses nobody listens to are printed in BCC's words, at once and then once
     losses.add(1, 1);
     losses[Symbol.dispose]();
     expect(printed.at(-1)).toBe("Possibly lost 1 samples\n");
-    expect(losses.total).toBe(13);
+    expect(losses.total("buffer")).toBe(13);
   } finally {
     vi.useRealTimers();
   }
+});
+
+test("records that a loop was too slow for are printed in the same line", () => {
+  const printed: string[] = [];
+  const losses = new Losses((text) => printed.push(text));
+  losses.add(2, null, "queue");
+  losses.add(3, 0);
+  losses.add(4, 1, "queue");
+  losses[Symbol.dispose]();
+  expect(printed).toEqual([
+    "Dropped 2 samples that a loop was too slow for\n",
+    "Possibly lost 3 samples, and dropped 4 samples that a loop was too slow for\n",
+  ]);
 });
 
 test("losses are not printed while somebody listens", () => {
