@@ -20,6 +20,9 @@ export interface ClangOutput {
   readonly diagnostics: readonly SourceDiagnostic[];
 }
 
+/** Bytes of text or of object that a source may become. */
+const MOST_OUTPUT = 16 * 1024 * 1024;
+
 /** Oldest clang whose BPF back end writes the BTF we read. */
 const OLDEST = 12;
 
@@ -130,7 +133,17 @@ export function runClang(
 ): ClangOutput {
   const [program, ...first] = clang.command;
   const command = [program, ...first, ...args];
-  const run = spawnSync(program, [...first, ...args], { input, maxBuffer: 256 * 1024 * 1024 });
+  const run = spawnSync(program, [...first, ...args], { input, maxBuffer: MOST_OUTPUT });
+  if (run.error !== undefined && systemCode(run.error) === "ENOBUFS") {
+    throw new CompileError(
+      `what becomes of the source is larger than ${MOST_OUTPUT >> 20} MB`,
+      { diagnostics: [], command, stderr: "" },
+      {
+        hint: "a macro may repeat itself more often than it seems; large data belongs in tables",
+        cause: run.error,
+      },
+    );
+  }
   // One that refuses its arguments may end before it has read its input, and then says why itself.
   if (run.error !== undefined && (systemCode(run.error) !== "EPIPE" || run.status === null)) {
     throw new CompileError(

@@ -172,6 +172,17 @@ describe("what a source may test", () => {
   });
 });
 
+test("macros that repeat themselves without measure are an error, and soon", () => {
+  const tenfold = Array.from({ length: 9 }, (_, i) => `#define M${i + 1} ${`M${i} `.repeat(10)}\n`).join("");
+  expect(() => lowerText(`#define M0 "a text"\n${tenfold}const char text[] = M9;\n`)).toThrow(
+    expect.objectContaining({
+      code: "COMPILE",
+      message: "what becomes of the source is larger than 16 MB",
+      hint: expect.stringContaining("macro"),
+    }),
+  );
+});
+
 test("mistakes of the preprocessor's are at their lines", () => {
   const { diagnostics, message } = errorOf("int a;\n#if\nint b;\n");
   expect(diagnostics.map((finding) => [finding.file, finding.line])).toContainEqual(["t.c", 2]);
