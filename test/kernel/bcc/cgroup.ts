@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 
@@ -18,11 +18,17 @@ export class OwnCgroup implements Disposable {
 
   /** Runs a command as the only process of the cgroup. */
   run(...command: readonly string[]): Ended {
-    const enter = 'echo $$ >"$0/cgroup.procs" && exec "$@"';
-    const { status, stdout, stderr } = spawnSync("sh", ["-c", enter, this.folder, ...command], {
-      encoding: "utf8",
-    });
+    const { status, stdout, stderr } = spawnSync("sh", this.#entering(command), { encoding: "utf8" });
     return { status, output: `${stdout}${stderr}` };
+  }
+
+  /** Starts a command in the cgroup, which must end before the cgroup is disposed. */
+  start(...command: readonly string[]): ChildProcessWithoutNullStreams {
+    return spawn("sh", this.#entering(command));
+  }
+
+  #entering(command: readonly string[]): string[] {
+    return ["-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', this.folder, ...command];
   }
 
   [Symbol.dispose](): void {

@@ -2,15 +2,16 @@
  * Run in a network namespace of its own by the sockets test: programs at sockets, at tables of sockets and at the
  * namespace, with traffic over lo. Prints what happened as JSON.
  */
-import { createSocket, type Socket as UdpSocket } from "node:dgram";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { openSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { BPF, BPFAttachType } from "rxbpf";
 import { withArena } from "../../../framework/sys/arena.ts";
 import { checked, libc, pinned } from "../../../framework/sys/libc.ts";
 import { SOCK_NONBLOCK, SOL_SOCKET } from "../../../framework/uapi/constants.ts";
+import { arrival, connection, fdOf } from "./connections.ts";
 import { failureOf } from "./failing.ts";
 import { ip } from "./two-namespaces.ts";
 
@@ -67,12 +68,6 @@ using b = new BPF({
 });
 const count = (who: number): number => Number(b.get_table<number, bigint>("counts").get(who));
 
-/** The descriptor of a socket of Node's. */
-function fdOf(socket: UdpSocket | Socket | Server): number {
-  const handle = (socket as unknown as { _handle: { fd: number } })._handle;
-  return handle.fd;
-}
-
 function sendTo(port: number, text: string): Promise<void> {
   return new Promise((resolve) => {
     const socket = createSocket("udp4");
@@ -103,29 +98,6 @@ async function filtering() {
   receiver.close();
   late[Symbol.dispose]();
   return { texts, runs, after: count(0), again, noSocket, noPort };
-}
-
-/** A connection over lo, both ends. */
-async function connection(
-  port: number,
-): Promise<{ readonly client: Socket; readonly server: Socket; end(): void }> {
-  const listener = createServer().listen(port, "127.0.0.1");
-  await once(listener, "listening");
-  const accepted = once(listener, "connection");
-  const client = connect(port, "127.0.0.1");
-  await once(client, "connect");
-  const [server] = (await accepted) as [Socket];
-  const end = (): void => {
-    client.destroy();
-    server.destroy();
-    listener.close();
-  };
-  return { client, server, end };
-}
-
-async function arrival(socket: Socket): Promise<string> {
-  const [data] = (await once(socket, "data")) as [Buffer];
-  return data.toString();
 }
 
 /** Programs at tables of sockets. */
