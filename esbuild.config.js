@@ -7,6 +7,7 @@ await build({
     index: "framework/index.ts",
     main: "framework/cli/main.ts",
     machine: "framework/machine/index.ts",
+    tracer: "framework/machine/live/tracer-thread.ts",
   },
   outdir: "dist",
   bundle: true,

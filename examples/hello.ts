@@ -1,14 +1,13 @@
 // The first program: a kprobe on execve that prints a line for every program started. Follows BCC's
-// examples/hello_world.py. Starts a few commands of its own, so that there is something to see.
+// examples/hello_world.py. Starts a few commands of its own, so that there is something to see, also without privileges.
 //
 // npm start                 about five seconds, then a summary
 // npm start -- --follow     until Ctrl-C
 //
 //            true-4131    [001] ...21   2047.120931: Hello World!
 //   8 events seen, runtime kernel
-import { spawn } from "node:child_process";
 import { parseArgs } from "node:util";
-import { aborted, BPF, stopSignal } from "rxbpf";
+import { aborted, BPF, stopSignal, UsageError } from "rxbpf";
 
 const program = `
 int hello(void *ctx) {
@@ -33,15 +32,21 @@ b.traceLines().subscribe(({ task, pid, cpu, flags, ts, msg }) => {
   );
 });
 
+function start(command: string): void {
+  try {
+    b.spawn(command, [], { stdio: "ignore", env: environment });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    console.log(`no ${command} here`);
+  }
+}
+
 const environment = { PATH: "/usr/bin:/bin" };
 const commands = ["true", "uname", "date", "id", "pwd", "ls", "whoami", "hostname"];
 const starter = setInterval(() => {
   const command = commands.shift();
   if (command === undefined) clearInterval(starter);
-  else
-    spawn(command, { stdio: "ignore", env: environment }).on("error", () =>
-      console.log(`no ${command} here`),
-    );
+  else start(command);
 }, 500);
 
 await aborted(signal);

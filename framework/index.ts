@@ -80,6 +80,14 @@ export {
 } from "./core/errors.ts";
 export type { PerfEventAttr } from "./programs/perf-event-attr.ts";
 export type { ArgumentValue, Circumstances, Fields, FieldValue, Task, UserMemory } from "./runtime/events.ts";
-export type { FeatureName, Link, SocketLink, Support } from "./runtime/types.ts";
+export type {
+  Command,
+  CommandEnd,
+  CommandOptions,
+  FeatureName,
+  Link,
+  SocketLink,
+  Support,
+} from "./runtime/types.ts";
 export { type Clock, type MachineSettings, type RuntimeChoice, VirtualClock } from "./runtimes.ts";
 export { type ResolvedSymbol, SymbolCache } from "./symbols/process.ts";

@@ -6,9 +6,10 @@ import { kernelEnvironment, syscallPrefix } from "./kernel/environment.ts";
 import { examineKernel, type Finding } from "./kernel/health.ts";
 import { KernelRuntime } from "./kernel/kernel-runtime.ts";
 import { type Clock, realClock, VirtualClock } from "./machine/clock.ts";
-import { MachineRuntime } from "./machine/machine-runtime.ts";
+import { LiveRuntime } from "./machine/live/live-runtime.ts";
 import type { Task } from "./runtime/events.ts";
-import type { Runtime } from "./runtime/types.ts";
+import type { Command, CommandOptions, Runtime } from "./runtime/types.ts";
+import { type CommandSpec, startCommand } from "./sys/commands.ts";
 
 export type { Finding };
 export { attachable, type Clock, VirtualClock };
@@ -38,13 +39,15 @@ export interface Host {
   readonly environment: CompileEnvironment;
   /** What comes before a system call's name in its kernel function's, for instance "__x64_sys_". */
   readonly syscallPrefix: string;
+  /** Starts a command whose doings the runtime sees. */
+  spawn(command: string, args: readonly string[], options: CommandOptions): Command;
 }
 
 /**
  * Opens the runtime a user asks for; `RXBPF_RUNTIME` overrides the choice. Says once on stderr which one "auto" took,
  * and why.
  *
- * @throws PermissionError when the kernel is out of reach and the machine was not asked for: in it nothing happens by itself
+ * @throws PermissionError when the kernel was asked for and is out of reach
  */
 export function openHost(choice: RuntimeChoice = "auto", settings: MachineSettings = {}): Host {
   const wanted = process.env["RXBPF_RUNTIME"] ?? choice;
@@ -55,20 +58,37 @@ export function openHost(choice: RuntimeChoice = "auto", settings: MachineSettin
   }
   if (wanted === "machine") return machineHost(settings);
   const access = KernelRuntime.probe();
-  if (!access.ok) {
+  if (access.ok) {
+    if (wanted === "auto") notify("rxbpf: using the running kernel, which this process may program");
+    return kernelHost();
+  }
+  if (wanted === "kernel") {
     throw new PermissionError(`the running kernel cannot be used: ${access.reason}`, {
-      hint: 'run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node); or use { runtime: "machine" }, where events are made by hand',
+      hint: 'run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node); or use { runtime: "machine" }, which sees the commands that it starts',
     });
   }
-  if (wanted === "auto") notify("rxbpf: using the running kernel, which this process may program");
-  return { runtime: new KernelRuntime(), environment: kernelEnvironment(), syscallPrefix: syscallPrefix() };
+  notify(
+    `rxbpf: using the machine in this process, because ${access.reason}; it sees the commands that it starts and nothing else`,
+  );
+  return machineHost(settings);
+}
+
+function kernelHost(): Host {
+  return {
+    runtime: new KernelRuntime(),
+    environment: kernelEnvironment(),
+    syscallPrefix: syscallPrefix(),
+    spawn: (command, args, options) => startCommand(commandSpec(command, args, options)),
+  };
 }
 
 /** The machine in place of the running kernel: sources are compiled as for it, and events happen in this process. */
 function machineHost({ clock, cpus, task, ...rest }: MachineSettings): Host {
   const environment = kernelEnvironment();
   const { pid, ppid } = process;
-  const runtime = new MachineRuntime({
+  const prefix = syscallPrefix();
+  const runtime = new LiveRuntime({
+    syscallPrefix: prefix,
     cpuCount: cpus ?? environment.onlineCpus,
     clock: clock ?? realClock(() => process.hrtime.bigint()),
     task: {
@@ -84,7 +104,23 @@ function machineHost({ clock, cpus, task, ...rest }: MachineSettings): Host {
     types: environment.types,
     ...rest,
   });
-  return { runtime, environment, syscallPrefix: syscallPrefix() };
+  return {
+    runtime,
+    environment,
+    syscallPrefix: prefix,
+    spawn: (command, args, options) => runtime.spawn(commandSpec(command, args, options)),
+  };
+}
+
+/** @throws UsageError for descriptors that are none */
+function commandSpec(command: string, args: readonly string[], options: CommandOptions): CommandSpec {
+  const { cwd, env = process.env, stdio = "inherit" } = options;
+  const each = typeof stdio === "string" ? [stdio, stdio, stdio] : stdio;
+  if (each.length !== 3 || each.some((fd) => typeof fd === "number" && !(Number.isInteger(fd) && fd >= 0))) {
+    throw new UsageError('"stdio" is "inherit", "ignore", or three of these or descriptors');
+  }
+  const fds = each.map((fd, number) => (fd === "inherit" ? number : fd === "ignore" ? null : fd));
+  return { command, args, cwd, env, stdio: fds };
 }
 
 /** Characters of a task's name. */

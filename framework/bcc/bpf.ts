@@ -31,6 +31,7 @@ import {
   fireProgram,
   targetOfEvent,
 } from "./fire.ts";
+import { foreground } from "./foreground.ts";
 import { NetworkHooks } from "./network-hooks.ts";
 import { createMaps } from "./object-maps.ts";
 import { ObjectTables, type TableTypes } from "./object-tables.ts";
@@ -171,6 +172,7 @@ export class BPF extends NetworkHooks implements Disposable {
       if (this.#built.facts.prints) discardStaleLines(() => this.host.runtime.openTrace());
       this.attachUsdt(probes);
       this.#attachAll(options);
+      foreground.begin(this);
     } catch (error) {
       this.scope[Symbol.dispose]();
       throw error;

@@ -71,6 +71,7 @@ const INPUT: Readonly<Record<keyof EventContext, OptionType>> = {
   args: "array?",
   result: "integer?",
   registers: "object?",
+  callerRegisters: "bytes?",
   packet: "bytes?",
   after: "callback?",
   task: "object?",

@@ -4,7 +4,13 @@ import type { ProgramSpec } from "../object/object-spec.ts";
 import type { ProgramKindName } from "../programs/kinds.ts";
 import { syscallOf } from "../programs/syscalls.ts";
 import { type AttachTarget, placeTracepoint } from "../programs/targets.ts";
-import { isIteratorLink, type Link, type RawMap } from "../runtime/types.ts";
+import {
+  type Command,
+  type CommandOptions,
+  isIteratorLink,
+  type Link,
+  type RawMap,
+} from "../runtime/types.ts";
 import type { Host } from "../runtimes.ts";
 import type { Attachments, ManyFunctions } from "./attachments.ts";
 import { BpfIterator } from "./iterator.ts";
@@ -139,6 +145,21 @@ export abstract class KernelHooks extends KernelQueries {
     const link = this.attachments.attach(name, kind, { ...target, map: table, pid, tid }, map);
     if (!isIteratorLink(link)) throw new TypeError(`the link of "${name}" is no iterator`);
     return this.scope.own(new BpfIterator<T>(link, options.type));
+  }
+
+  /**
+   * Starts a command whose doings the programs see. In the machine it runs under ptrace: programs that are attached to
+   * system calls see its own, and those of all that it starts. The kernel's programs see every process anyway.
+   *
+   * Closing this object leaves the command running.
+   *
+   * @throws UsageError when there is no such program
+   * @throws UnsupportedError, PermissionError where the machine cannot trace
+   */
+  spawn(command: string, args: readonly string[] = [], options: CommandOptions = {}): Command {
+    this.scope.assertOpen();
+    checkOptions("spawn", options, { cwd: "string?", env: "object?", stdio: "stringOrArray?" });
+    return this.host.spawn(command, args, options);
   }
 
   detach_kprobe(options: {

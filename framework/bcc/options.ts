@@ -17,7 +17,8 @@ type ValueType =
   | "callback"
   | "function"
   | "type"
-  | "object";
+  | "object"
+  | "stringOrArray";
 
 /** What an option must be; with a question mark it may be left out. */
 export type OptionType = ValueType | `${ValueType}?`;
@@ -72,6 +73,10 @@ const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(valu
     fits: (value) => typeof value === "boolean" || isStrings(value),
   },
   object: { words: "an object", fits: (value) => typeof value === "object" && value !== null },
+  stringOrArray: {
+    words: "a string or an array",
+    fits: (value) => typeof value === "string" || Array.isArray(value),
+  },
   function: {
     words: "a function that load_func gave",
     fits: (value) => typeof value === "object" && value !== null && "program" in value,

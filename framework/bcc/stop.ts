@@ -1,4 +1,5 @@
 import { UsageError } from "../core/errors.ts";
+import { foreground } from "./foreground.ts";
 
 /** The longest delay a timer takes, in milliseconds; it keeps the process alive as well. */
 const FOR_EVER = 2 ** 31 - 1;
@@ -12,6 +13,8 @@ export interface StopOptions {
 /**
  * A signal that aborts on Ctrl-C, on SIGTERM or after a time: for scripts that run until somebody has seen enough.
  *
+ * Under `rxbpf run SCRIPT -- COMMAND` it also aborts when the command has ended, and Ctrl-C is the command's.
+ *
  * While it waits it keeps the process alive; once aborted it leaves nothing behind, and a second Ctrl-C ends the
  * process as usual. Importing it changes nothing: only a call installs handlers.
  */
@@ -21,12 +24,16 @@ export function stopSignal({ seconds }: StopOptions = {}): AbortSignal {
     throw new UsageError(`"seconds" must be a number from 0 on, not ${seconds}`);
   const controller = new AbortController();
   const stop = (): void => {
-    process.off("SIGINT", stop);
+    process.off("SIGINT", interrupted);
     process.off("SIGTERM", stop);
     clearTimeout(timer);
     controller.abort();
   };
-  process.on("SIGINT", stop);
+  const interrupted = (): void => {
+    if (!foreground.holdsTerminal) stop();
+  };
+  foreground.onEnd(stop);
+  process.on("SIGINT", interrupted);
   process.on("SIGTERM", stop);
   const timer = setTimeout(stop, limit);
   return controller.signal;

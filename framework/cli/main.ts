@@ -9,12 +9,12 @@ type Command = (args: readonly string[]) => Promise<number>;
 
 const commands: Readonly<Record<string, Command>> = { check, doctor, run, types };
 
-const USAGE = `usage: rxbpf run SCRIPT.ts [ARGUMENT...]
+const USAGE = `usage: rxbpf run SCRIPT.ts [ARGUMENT...] [-- COMMAND [ARGUMENT...]]
        rxbpf check FILE.c [OPTION...]
        rxbpf types FILE.c [-o FILE.ts]
        rxbpf doctor [--json]
 
-  run     runs a TypeScript script; "rxbpf" in it is this package
+  run     runs a TypeScript script; "rxbpf" in it is this package; with a command, for as long as that runs
   check   rewrites, compiles and loads every function of a source, and says what it found
   types   writes TypeScript declarations of a source's tables, events and variables
   doctor  says what this machine has and lacks, and the line that mends it

@@ -1,7 +1,9 @@
 import { probeableFunctions } from "../sys/kernel-functions.ts";
 import { kernelSymbol } from "../sys/proc.ts";
 import { availableEvents, tracepointId } from "../sys/tracefs.ts";
+import { kernelBtf } from "./environment.ts";
 import { supports } from "./features.ts";
+import { orWritten, writtenFormat } from "./tracepoint-formats.ts";
 
 /** What programs can be attached to in the running kernel, and what it can do: for questions without a runtime. */
 export const attachable = {
@@ -9,7 +11,11 @@ export const attachable = {
   functions: probeableFunctions,
   /** Every tracepoint, as "category:event". */
   tracepoints: availableEvents,
-  hasTracepoint: (category: string, name: string): boolean => tracepointId(category, name) !== undefined,
+  hasTracepoint: (category: string, name: string): boolean =>
+    orWritten(
+      () => tracepointId(category, name) !== undefined,
+      () => writtenFormat(category, name, kernelBtf) !== undefined,
+    ),
   /** Whether raw tracepoints find those of modules (5.0). */
   tracesModules: (): boolean => kernelSymbol("bpf_trace_modules") !== undefined,
   supports,

@@ -5,6 +5,7 @@ import { Btf } from "../object/btf.ts";
 import { kernelBuildId, kernelConfig, kernelRelease, kernelVersion, onlineCpus } from "../sys/proc.ts";
 import { tracepointCategories, tracepointFormat, tracepointNames } from "../sys/tracefs.ts";
 import { moduleBtf, modulesNaming } from "./module-btf.ts";
+import { orWritten, writtenFormat, writtenNames } from "./tracepoint-formats.ts";
 
 const TYPES = "/sys/kernel/btf/vmlinux";
 
@@ -69,10 +70,18 @@ export function kernelEnvironment() {
     onlineCpus: onlineCpus().length,
     configuration: () => kernelConfig() ?? new Map<string, string>(),
     types: (tags: Iterable<string> = []) => typesWith(tags),
-    tracepointFormat,
-    tracepointNames: (category: string) => {
-      const categories = tracepointCategories();
-      return categories.includes(category) ? tracepointNames(category) : categories;
-    },
+    tracepointFormat: (category: string, name: string) =>
+      orWritten(
+        () => tracepointFormat(category, name),
+        () => writtenFormat(category, name, kernelBtf),
+      ),
+    tracepointNames: (category: string) =>
+      orWritten(
+        () => {
+          const categories = tracepointCategories();
+          return categories.includes(category) ? tracepointNames(category) : categories;
+        },
+        () => writtenNames(category),
+      ),
   };
 }

@@ -145,13 +145,23 @@ export class MachineRuntime implements ProcessRuntime, FiringRuntime {
     const key = describeTarget(target);
     const link = new MachineLink(own, target, () => this.#detach(key, link));
     this.#attached.set(key, [...(this.#attached.get(key) ?? []), link]);
+    this.targetsChanged();
     return link;
   }
+
+  /** Targets that have something attached. */
+  protected get targets(): readonly AttachTarget[] {
+    return [...this.#attached.values()].flatMap((links) => links[0]?.target ?? []);
+  }
+
+  /** Called after every change of `targets`, for sources of events that happen by themselves. */
+  protected targetsChanged(): void {}
 
   #detach(key: string, link: MachineLink): void {
     const left = (this.#attached.get(key) ?? []).filter((each) => each !== link);
     if (left.length === 0) this.#attached.delete(key);
     else this.#attached.set(key, left);
+    this.targetsChanged();
   }
 
   evictXdp(device: string, flags: number): boolean {

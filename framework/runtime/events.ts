@@ -61,6 +61,11 @@ export interface EventContext extends Circumstances {
   readonly result?: number | bigint;
   /** Functions and perf events: registers by the names of struct pt_regs. */
   readonly registers?: Readonly<Record<string, number | bigint>>;
+  /**
+   * System calls: struct pt_regs of the caller, which the call's function and the raw tracepoints sys_enter and sys_exit
+   * get a pointer to. Made from `args` without it; raw tracepoints get the pointer before `args`.
+   */
+  readonly callerRegisters?: Uint8Array;
   /** Programs for packets: the packet, from its Ethernet header. */
   readonly packet?: Uint8Array;
   /** Takes the packet as the program left it. */

@@ -279,3 +279,27 @@ export interface TraceSource extends Disposable {
   /** Calls `onReady` when text is waiting. */
   watch(onReady: () => void): () => void;
 }
+
+/** How a command is started; what is left out is as this process has it. */
+export interface CommandOptions {
+  readonly cwd?: string;
+  /** The whole environment; PATH is where the command is looked for. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Standard input, output and errors: this process's own, none, or each by itself, where numbers are descriptors. */
+  readonly stdio?: "inherit" | "ignore" | readonly ("inherit" | "ignore" | number)[];
+}
+
+/** How a command ended: with a status, or by a signal. */
+export interface CommandEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A command that was started. Disposing sends it SIGTERM if it still runs. */
+export interface Command extends Disposable {
+  readonly pid: number;
+  /** Resolves when it has ended, and what it did was seen. Rejects with UsageError when it could not begin. */
+  readonly exited: Promise<CommandEnd>;
+  /** Sends a signal; SIGTERM when left out. Returns false when the command has ended. */
+  kill(signal?: NodeJS.Signals | number): boolean;
+}

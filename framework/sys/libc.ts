@@ -41,6 +41,51 @@ export interface Libc {
   readonly getpagesize: () => number;
 }
 
+/** The functions of libc for starting, waiting for and tracing processes. -1 on failure, but `posix_*` give the errno. */
+export interface ProcessCalls {
+  readonly posix_spawn: (
+    pid: Address,
+    path: string,
+    actions: Address,
+    attributes: Address,
+    argv: Address,
+    envp: Address,
+  ) => number;
+  readonly posix_spawn_file_actions_init: (actions: Address) => number;
+  readonly posix_spawn_file_actions_adddup2: (actions: Address, from: number, to: number) => number;
+  readonly posix_spawn_file_actions_addopen: (
+    actions: Address,
+    fd: number,
+    path: string,
+    flags: number,
+    mode: number,
+  ) => number;
+  /** glibc 2.29, musl 1.1.24. */
+  readonly posix_spawn_file_actions_addchdir_np: (actions: Address, path: string) => number;
+  readonly posix_spawn_file_actions_destroy: (actions: Address) => number;
+  readonly posix_spawnattr_init: (attributes: Address) => number;
+  readonly posix_spawnattr_setflags: (attributes: Address, flags: number) => number;
+  readonly posix_spawnattr_setsigdefault: (attributes: Address, signals: Address) => number;
+  readonly posix_spawnattr_setsigmask: (attributes: Address, signals: Address) => number;
+  readonly posix_spawnattr_destroy: (attributes: Address) => number;
+  readonly waitpid: (pid: number, status: Address, options: number) => number;
+  readonly ptrace: (request: number, pid: number, address: number, data: number) => number;
+  /** From and to memory of another process: pid, own iovecs, how many, its iovecs, how many, flags. */
+  readonly process_vm_readv: ProcessMemoryCall;
+  readonly process_vm_writev: ProcessMemoryCall;
+  readonly memfd_create: (name: string, flags: number) => number;
+  readonly pipe2: (fds: Address, flags: number) => number;
+}
+
+type ProcessMemoryCall = (
+  pid: number,
+  own: Address,
+  ownCount: number,
+  its: Address,
+  itsCount: number,
+  flags: number,
+) => number;
+
 /** What this file uses of koffi. */
 interface Koffi {
   load(path: null): { func(name: string, result: unknown, parameters: readonly string[]): unknown };
@@ -60,6 +105,7 @@ interface Koffi {
 
 let koffi: Koffi | undefined;
 let table: Libc | undefined;
+let processTable: ProcessCalls | undefined;
 
 /**
  * The functions, loaded on first use, so that importing this module loads nothing native.
@@ -71,6 +117,16 @@ export function libc(): Libc {
   return table;
 }
 
+/**
+ * The functions about processes, loaded on first use: most scripts start none.
+ *
+ * @throws UnsupportedError as `libc` does
+ */
+export function processCalls(): ProcessCalls {
+  processTable ??= bindProcessCalls(native());
+  return processTable;
+}
+
 function native(): Koffi {
   koffi ??= loadKoffi();
   return koffi;
@@ -79,7 +135,7 @@ function native(): Koffi {
 function loadKoffi(): Koffi {
   if (process.platform !== "linux" || !littleEndian || syscallNumbers[process.arch] === undefined) {
     throw new UnsupportedError(
-      `the kernel runtime needs 64-bit little-endian Linux; this is ${process.platform} on ${process.arch}`,
+      `this needs 64-bit little-endian Linux, and this is ${process.platform} on ${process.arch}`,
       { hint: "run it on Linux" },
     );
   }
@@ -141,6 +197,45 @@ function bindDemangler(from: Koffi): Demangler | null {
   } catch {
     return null; // linked statically, and not exported
   }
+}
+
+function bindProcessCalls(from: Koffi): ProcessCalls {
+  const library = from.load(null);
+  const bind = <F>(name: string, result: string, parameters: readonly string[]): F =>
+    library.func(name, result, parameters) as F;
+  const memory = ["int", "int64", "uint64", "int64", "uint64", "uint64"];
+  return {
+    posix_spawn: bind("posix_spawn", "int", ["int64", "str", "int64", "int64", "int64", "int64"]),
+    posix_spawn_file_actions_init: bind("posix_spawn_file_actions_init", "int", ["int64"]),
+    posix_spawn_file_actions_adddup2: bind("posix_spawn_file_actions_adddup2", "int", [
+      "int64",
+      "int",
+      "int",
+    ]),
+    posix_spawn_file_actions_addopen: bind("posix_spawn_file_actions_addopen", "int", [
+      "int64",
+      "int",
+      "str",
+      "int",
+      "uint32",
+    ]),
+    posix_spawn_file_actions_addchdir_np: bind("posix_spawn_file_actions_addchdir_np", "int", [
+      "int64",
+      "str",
+    ]),
+    posix_spawn_file_actions_destroy: bind("posix_spawn_file_actions_destroy", "int", ["int64"]),
+    posix_spawnattr_init: bind("posix_spawnattr_init", "int", ["int64"]),
+    posix_spawnattr_setflags: bind("posix_spawnattr_setflags", "int", ["int64", "int16"]),
+    posix_spawnattr_setsigdefault: bind("posix_spawnattr_setsigdefault", "int", ["int64", "int64"]),
+    posix_spawnattr_setsigmask: bind("posix_spawnattr_setsigmask", "int", ["int64", "int64"]),
+    posix_spawnattr_destroy: bind("posix_spawnattr_destroy", "int", ["int64"]),
+    waitpid: bind("waitpid", "int", ["int", "int64", "int"]),
+    ptrace: bind("ptrace", "int64", ["int64", "int", "int64", "int64"]),
+    process_vm_readv: bind("process_vm_readv", "int64", memory),
+    process_vm_writev: bind("process_vm_writev", "int64", memory),
+    memfd_create: bind("memfd_create", "int", ["str", "uint32"]),
+    pipe2: bind("pipe2", "int", ["int64", "int"]),
+  };
 }
 
 const errnoNames = new Map<number, string>(

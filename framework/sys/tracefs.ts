@@ -1,4 +1,5 @@
 import {
+  accessSync,
   appendFileSync,
   constants,
   existsSync,
@@ -24,6 +25,18 @@ let found: string | undefined;
 export function findTracefs(): string | undefined {
   found ??= PLACES.find(isTracefs);
   return found;
+}
+
+/** Whether this process may read tracefs, or mount it: only root may, unless somebody has opened it. */
+export function tracefsReadable(): boolean {
+  const place = findTracefs();
+  if (place === undefined) return process.geteuid?.() === 0;
+  try {
+    accessSync(join(place, "events"), constants.R_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isTracefs(place: string): boolean {

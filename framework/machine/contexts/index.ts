@@ -39,11 +39,16 @@ const SAMPLE_BYTES = 16;
 /** The function of a system call gets a pointer to its registers. */
 const SYSCALL_FUNCTION = /^__(?:x64|arm64)_sys_/;
 
-const words: Maker = ({ memory }, { args = [], result }) => {
-  const values = [...args, ...(result === undefined ? [] : [result])];
+const words: Maker = ({ memory }, { args = [], result, callerRegisters }) => {
+  const caller = callerRegisters === undefined ? null : callerRegion(callerRegisters);
+  const values = [
+    ...(caller === null ? [] : [caller.address(0)]),
+    ...args,
+    ...(result === undefined ? [] : [result]),
+  ];
   const whole = new BigInt64Array(Math.max(values.length, MOST_ARGUMENTS));
   for (const [index, value] of values.entries()) whole[index] = BigInt.asIntN(64, memory.number(value));
-  return plain(new Uint8Array(whole.buffer));
+  return { ...plain(new Uint8Array(whole.buffer)), packet: caller };
 };
 
 const registers: Maker = ({ target, arch, memory }, event) => {
@@ -51,11 +56,7 @@ const registers: Maker = ({ target, arch, memory }, event) => {
   const isCall = target?.hook === "kprobe" && SYSCALL_FUNCTION.test(target.symbol) && !target.atReturn;
   if (!isCall) return plain(registerBytes(arch, { ...event, args }));
   // The registers that the function's first parameter points to, which programs read as the kernel's memory.
-  const inner = new Region(PACKET, {
-    name: "the registers of the system call",
-    bytes: registerBytes(arch, { args }, true),
-    writable: false,
-  });
+  const inner = callerRegion(event.callerRegisters ?? registerBytes(arch, { args }, true));
   const outer = { ...event.registers, [firstParameter(arch)]: inner.address(0) };
   return { ...plain(registerBytes(arch, { registers: outer })), packet: inner };
 };
@@ -111,4 +112,8 @@ export function contextOf(subject: Subject, event: EventContext): MadeContext {
 
 function plain(bytes: Uint8Array, writable = false): MadeContext {
   return { context: new Region(CONTEXT, { name: "the context", bytes, writable }), packet: null };
+}
+
+function callerRegion(bytes: Uint8Array): Region {
+  return new Region(PACKET, { name: "the registers of the system call", bytes, writable: false });
 }

@@ -18,23 +18,40 @@ const DATA_LOCATION = ["data_loc_", "__data_loc_"];
  */
 export function recordOf(spec: ProgramSpec, fields: Fields, memory: GivenMemory): Uint8Array {
   const id = contextType(spec);
-  const type = id === undefined ? undefined : spec.btf!.type(id);
-  if (type?.kind !== "struct" && Object.keys(fields).length === 0) return new Uint8Array(UNKNOWN_BYTES);
-  if (type?.kind !== "struct") {
+  const isStruct = id !== undefined && spec.btf!.type(id).kind === "struct";
+  if (!isStruct && Object.keys(fields).length === 0) return new Uint8Array(UNKNOWN_BYTES);
+  if (!isStruct) {
     throw new UsageError(`program "${spec.name}" does not say what its context is`, {
       hint: "give the context as bytes",
     });
   }
-  const btf = spec.btf!;
+  return recordWith(spec.btf!, id, { fields, memory }, (name, members) => {
+    throw new UsageError(`the context of "${spec.name}" has no field "${name}"`, {
+      hint: `fields are ${members.join(", ")}`,
+    });
+  });
+}
+
+/**
+ * The bytes of a record of a struct, with fields by name and the others zero.
+ * @param onMissing told of each field that the struct lacks, with those it has
+ */
+export function recordWith(
+  btf: Btf,
+  id: number,
+  { fields, memory }: { readonly fields: Fields; readonly memory: GivenMemory },
+  onMissing: (name: string, members: readonly string[]) => void = () => {},
+): Uint8Array {
+  const type = btf.type(id);
+  if (type.kind !== "struct") return new Uint8Array(0);
   const bytes = [...new Uint8Array(type.size)];
   const members = membersOf(btf, type.members, 0);
   for (const [name, value] of Object.entries(fields)) {
     const prefix = DATA_LOCATION.find((candidate) => members.has(candidate + name));
     const member = members.get(name) ?? members.get(`${prefix}${name}`);
     if (member === undefined) {
-      throw new UsageError(`the context of "${spec.name}" has no field "${name}"`, {
-        hint: `fields are ${[...members.keys()].join(", ")}`,
-      });
+      onMissing(name, [...members.keys()]);
+      continue;
     }
     const text = typeof value === "string" ? new TextEncoder().encode(`${value}\0`) : value;
     const isElsewhere = prefix !== undefined || DATA_LOCATION.some((each) => name.startsWith(each));

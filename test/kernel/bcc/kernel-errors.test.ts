@@ -217,7 +217,7 @@ describe("without privileges", { timeout: SCRIPT_TIMEOUT_MS }, () => {
       const script = join(folder, "script.ts");
       writeFileSync(
         script,
-        'import { BPF } from "rxbpf";\nnew BPF({ text: "int f(void *ctx) { return 0; }" });\n',
+        'import { BPF } from "rxbpf";\nnew BPF({ runtime: "kernel", text: "int f(void *ctx) { return 0; }" });\n',
       );
       const command = [
         process.execPath,
@@ -234,7 +234,7 @@ describe("without privileges", { timeout: SCRIPT_TIMEOUT_MS }, () => {
       expect(child.stderr).toBe(
         [
           "PermissionError: the running kernel cannot be used: this process lacks CAP_BPF",
-          '  hint: run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node); or use { runtime: "machine" }, where events are made by hand',
+          '  hint: run as root, or give node CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN: setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node); or use { runtime: "machine" }, which sees the commands that it starts',
           "",
         ].join("\n"),
       );

@@ -15,7 +15,8 @@ const modules = Object.keys(mayImport);
 const imports = importsOf(filesBelow("framework", "maps", "rewriter"));
 
 function moduleOf(path: string): string {
-  const found = modules.find((module) => path === module || path.startsWith(`${module}/`));
+  // The innermost of modules within modules.
+  const found = modules.findLast((module) => path === module || path.startsWith(`${module}/`));
   if (found === undefined) throw new Error(`${path} is in no module of the table`);
   return found;
 }

@@ -35,6 +35,15 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/runtime",
     "maps/kinds.ts",
   ],
+  // What of the machine needs an operating system; its core runs in browsers.
+  "framework/machine/live": [
+    "framework/core",
+    "framework/object",
+    "framework/programs",
+    "framework/runtime",
+    "framework/sys",
+    "framework/machine",
+  ],
   // Global variables are found in the types of a data section.
   "maps/tables": [
     "framework/core",
@@ -59,7 +68,9 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/compile",
     "framework/kernel",
     "framework/machine",
+    "framework/machine/live",
     "framework/runtime",
+    "framework/sys",
   ],
   "framework/bcc": [
     "framework/core",
@@ -92,6 +103,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/isa",
     "framework/object",
     "framework/programs",
+    "framework/runtime",
     "framework/runtimes.ts",
     "rewriter",
   ],
