@@ -206,25 +206,56 @@ function parseDiagnostics(stderr: string, positionOf: PositionOf): readonly Sour
   return diagnostics;
 }
 
+/** Names of the kernel's own code that mean a variable of its, or a function that programs cannot call. */
+const KERNEL_ONLY: Readonly<Record<string, string>> = {
+  current: "bpf_get_current_task() gives the current task",
+  jiffies: "bpf_jiffies64() gives them, from Linux 5.5 on",
+  smp_processor_id: "bpf_get_smp_processor_id() gives the CPU's number",
+  raw_smp_processor_id: "bpf_get_smp_processor_id() gives the CPU's number",
+  printk: "bpf_trace_printk() prints to the trace pipe",
+  ...inWords("compare character by character in a loop, or with bpf_strncmp(), from Linux 5.17 on", [
+    "strcmp",
+    "strncmp",
+  ]),
+  ...inWords("where the kernel keeps its pages is decided when it boots, and programs cannot know it", [
+    "page_to_pfn",
+    "pfn_to_page",
+    "page_address",
+    "page_to_virt",
+    "page_to_phys",
+    "virt_to_page",
+    "virt_to_phys",
+    "phys_to_virt",
+    "slab_address",
+    "__pa",
+    "__va",
+  ]),
+};
+
+function inWords(hint: string, names: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(names.map((name) => [name, hint]));
+}
+
 /** What to do about findings whose wording alone leaves people stranded. */
 const HINTS: readonly (readonly [RegExp, (found: RegExpExecArray) => string | undefined])[] = [
+  [
+    /^use of undeclared identifier '(?:HZ|NR_CPUS|MAX_NUMNODES|CONFIG_\w+)'/,
+    () => "only the kernel's configuration tells, and neither /proc/config.gz nor /boot/config-* can be read",
+  ],
   [
     /^'(.+)' file not found$/,
     (found) => `"${found[1]}" is neither beside the source nor in a folder given with cflags: ["-I..."]`,
   ],
   [
-    /^call to undeclared function '(\w+)'/,
+    /^(?:call to undeclared (?:library )?function|use of undeclared identifier) '(\w+)'/,
     (found) =>
+      KERNEL_ONLY[found[1]!] ??
       didYouMean(
         nearestNames(
           found[1]!,
           Object.keys(helpers).map((name) => `bpf_${name}`),
         ),
       ),
-  ],
-  [
-    /^use of undeclared identifier '(?:HZ|NR_CPUS|MAX_NUMNODES|CONFIG_\w+)'/,
-    () => "only the kernel's configuration tells, and neither /proc/config.gz nor /boot/config-* can be read",
   ],
   [
     /^incomplete definition of type 'struct (tracepoint__\w+)'$/,
