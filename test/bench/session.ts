@@ -8,9 +8,11 @@ import { UsageError } from "../../framework/core/errors.ts";
 export interface Command {
   readonly argv: readonly [string, ...string[]];
   readonly env?: Readonly<Record<string, string>>;
+  /** Longest wait for one line. */
+  readonly lineMs?: number;
 }
 
-/** Longest wait for one line: a compilation with kernel headers on a busy machine takes seconds. */
+/** Longest wait for one line unless a command says otherwise: a compilation with kernel headers on a busy machine takes seconds. */
 const LINE_MS = 120_000;
 /** After its input has ended, a child gets this long to end by itself. */
 const END_MS = 10_000;
@@ -25,11 +27,13 @@ export class Session {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
   readonly #argv: readonly string[];
+  readonly #lineMs: number;
   #errors = "";
 
-  constructor({ argv, env }: Command) {
+  constructor({ argv, env, lineMs = LINE_MS }: Command) {
     const [program, ...args] = argv;
     this.#argv = argv;
+    this.#lineMs = lineMs;
     this.#child = spawn(program, args, {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, RXBPF_RUNTIME: "kernel", ...env },
@@ -47,7 +51,7 @@ export class Session {
 
   /** The next line of its output. @throws UsageError with what it printed to stderr, when it ended instead */
   async line(): Promise<string> {
-    const timer = setTimeout(() => this.kill(), LINE_MS);
+    const timer = setTimeout(() => this.kill(), this.#lineMs);
     try {
       const { value, done } = await this.#lines.next();
       if (done === true) throw this.#ended();

@@ -20,6 +20,9 @@ export interface BccAnswer {
   >;
 }
 
+/** Longer than bcc-load.py gives a program, which says so by itself. */
+const LINE_MS = 660_000;
+
 /** BCC in a process of its own that compiles and loads one program after the other. */
 export class BccLoader implements Disposable {
   readonly version: string;
@@ -55,7 +58,7 @@ export class BccLoader implements Disposable {
     const path = this.#cachePath(request);
     // What this class has written itself.
     if (this.#useCache && existsSync(path)) return JSON.parse(readFileSync(path, "utf8")) as BccAnswer;
-    this.#session ??= new Session({ argv: this.#argv });
+    this.#session ??= new Session({ argv: this.#argv, lineMs: LINE_MS });
     // One line per request, in the shape that bcc-load.py documents.
     const answer = await this.#session.ask<BccAnswer>(request);
     if (this.#useCache) writeFileSync(path, JSON.stringify(answer));
