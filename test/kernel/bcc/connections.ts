@@ -1,7 +1,7 @@
 /** Connections over lo, for scripts that were started in a network namespace of their own. */
 import type { Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 
 /** The descriptor of a socket of Node's. */
 export function fdOf(socket: UdpSocket | Socket | Server): number {
@@ -16,12 +16,12 @@ export interface Connection {
   end(): void;
 }
 
-/** Makes a connection to a port of lo's. */
+/** Makes a connection to a port of lo's; 0 takes a free one. */
 export async function connection(port: number): Promise<Connection> {
   const listener = createServer().listen(port, "127.0.0.1");
   await once(listener, "listening");
   const accepted = once(listener, "connection");
-  const client = connect(port, "127.0.0.1");
+  const client = connect((listener.address() as AddressInfo).port, "127.0.0.1");
   await once(client, "connect");
   const [server] = (await accepted) as [Socket];
   const end = (): void => {
