@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ObjectError } from "../../../framework/core/errors.ts";
 import { applyEdits, type Edit } from "../../../rewriter/edits.ts";
+import { Random } from "./random.ts";
 
 const wrap = (start: number, end: number, before: string, after: string): Edit => ({
   kind: "wrap",
@@ -92,4 +93,45 @@ describe("offsets of the new text lead back", () => {
     expect(originalOffset(text.indexOf("((abc") + 1)).toBe(2);
     expect(originalOffset(text.indexOf("))"))).toBe(5);
   });
+});
+
+describe("random edits that nest or are apart", () => {
+  /** Edits of a stretch of text; what they put in is in upper case. */
+  function* randomEdits(random: Random, start: number, end: number, depth: number): Generator<Edit> {
+    for (let at = start; at < end; ) {
+      const from = at + random.below(6);
+      const to = Math.min(end, from + 1 + random.below(20));
+      if (from >= to) return;
+      const kind = random.below(4);
+      if (kind === 0) yield replace(from, to, "R".repeat(random.below(4)));
+      else if (kind === 1) {
+        yield wrap(from, to, "A".repeat(1 + random.below(3)), "B".repeat(random.below(3)));
+        if (depth > 0) yield* randomEdits(random, from, to, depth - 1);
+      }
+      at = to;
+    }
+  }
+
+  test.each(Array.from({ length: 40 }, (_, seed) => seed))(
+    "change nothing of what stands outside of replacements (seed %i)",
+    (seed) => {
+      const random = new Random(seed);
+      const text = Array.from({ length: 400 }, () => random.pick([..."abcdefghij (),;*"])).join("");
+      const edits = [...randomEdits(random, 0, text.length, 4)];
+      const isReplaced = (at: number): boolean =>
+        edits.some(({ kind, start, end }) => kind === "replace" && start <= at && at < end);
+      const shuffled = edits.map((edit) => ({ edit, by: random.below(1000) })).sort((a, b) => a.by - b.by);
+      const outcome = applyEdits(
+        text,
+        shuffled.map(({ edit }) => edit),
+      );
+      const kept = [...outcome.text].flatMap((character, at) => (/[A-Z]/.test(character) ? [] : [at]));
+      const expected = [...text].flatMap((_, at) => (isReplaced(at) ? [] : [at]));
+      expect(kept.map((at) => outcome.originalOffset(at))).toEqual(expected);
+      expect(kept.map((at) => outcome.text[at]).join("")).toBe(expected.map((at) => text[at]).join(""));
+      expect(outcome.text.match(/A+/g)?.join("").length ?? 0).toBe(
+        edits.reduce((sum, edit) => sum + (edit.kind === "wrap" ? edit.before.length : 0), 0),
+      );
+    },
+  );
 });

@@ -163,3 +163,23 @@ describe("sources that invite slowness end soon", () => {
     expectSane(text);
   });
 });
+
+test("plain C among the dialect comes out as it went in, wherever it stands", () => {
+  const plain = [
+    "static int plain_sum(int a, int b) { return a + b * (a ? b : -b); }",
+    'static const char plain_text[] = "counts.lookup(&k) // p->pid";',
+    "enum plain_kind { PLAIN_A = 1, PLAIN_B };",
+    "struct plain_pair { int a : 3, b; union { long c; char d[8]; }; };",
+    "static void plain_fill(char *to, int n) { for (int i = 0; i < n; i++) to[i] = 'x'; }",
+  ];
+  const random = new Random(11);
+  for (const text of texts.filter((_, index) => index % 3 === 0)) {
+    const lines = text.split("\n");
+    const between = lines.flatMap((line, at) => (line === "}" ? [at + 1] : []));
+    const at = between.length === 0 ? lines.length : random.pick(between);
+    const added = random.pick(plain);
+    const result = rewriteOnly([...lines.slice(0, at), added, ...lines.slice(at)].join("\n"));
+    const body = added.replace(/^static (?:int|void) /, "");
+    expect(result.text).toContain(body);
+  }
+});
