@@ -69,7 +69,12 @@ export function divideSigned(r: Int32Array, d: number, s: number, remainder: boo
 
 /** A register as a signed number. */
 export function getBig(r: Int32Array, at: number): bigint {
-  return (BigInt(r[at + 1]!) << 32n) | BigInt(r[at]! >>> 0);
+  const low = r[at]!;
+  const high = r[at + 1]!;
+  // Most numbers are small, and joining halves takes longer than all else about them.
+  if (high === low >> 31) return BigInt(low);
+  if (high === 0) return BigInt(low >>> 0);
+  return (BigInt(high) << 32n) | BigInt(low >>> 0);
 }
 
 /** Sets a register to a number of any sign; bits above 64 are dropped. */

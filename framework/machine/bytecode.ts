@@ -87,8 +87,6 @@ export class Bytecode implements Disposable {
     } catch (fault) {
       if (fault instanceof MachineFault) return { ok: false, fault };
       throw fault;
-    } finally {
-      this.#block.replace(NO_BYTES);
     }
   }
 

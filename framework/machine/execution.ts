@@ -34,6 +34,8 @@ export interface Runnable {
   readonly code: Code;
   /** Regions that the program may touch, by id; those of a run come in here while it lasts. */
   readonly regions: Region[];
+  /** Whose stack and records are in `regions`: the execution that ran it last, or runs it now. */
+  occupant: Execution | null;
   /** Maps that it may name, by number. */
   readonly maps: Map<number, MachineMap>;
   /** Whether it may load from the kernel's memory without a helper. */
@@ -46,7 +48,6 @@ export interface Runnable {
 
 /** What a run is given. */
 export interface RunInput {
-  readonly program: Runnable;
   readonly happening: Happening;
   /** What r1 points to; null for none, and r1 is 0 then. */
   readonly context: Region | null;
@@ -55,8 +56,12 @@ export interface RunInput {
   readonly slot?: number;
   /** Sets registers before the first instruction, after r1. */
   readonly prepare?: (registers: Int32Array) => void;
+}
+
+/** What all runs in a machine have. */
+export interface RunLimits {
   readonly services: Services;
-  /** Instructions after which the program is stopped. */
+  /** Instructions after which a program is stopped. */
   readonly budget: number;
 }
 
@@ -116,13 +121,13 @@ export class Execution {
    * Runs a program and returns r0, signed.
    * @throws MachineFault
    */
-  start(input: RunInput): bigint {
-    const { program, context, packet } = input;
+  start(program: Runnable, input: RunInput, limits: RunLimits): bigint {
+    const { context } = input;
     this.happening = input.happening;
-    this.services = input.services;
-    this.budget = input.budget;
+    this.services = limits.services;
+    this.budget = limits.budget;
     this.context = context;
-    this.packet = packet;
+    this.packet = input.packet;
     this.depth = 0;
     this.tailCalls = 0;
     this.slot = 0;
@@ -135,10 +140,7 @@ export class Execution {
       this.enter(program, input.slot ?? 0);
     } finally {
       this.#dropRecords();
-      while (this.#lent.length > 0) {
-        const { program: borrower, map } = this.#lent.pop()!;
-        borrower.revokeMap(map);
-      }
+      if (this.#lent.length > 0) this.#takeBackMaps();
     }
     return getBig(registers, 0);
   }
@@ -148,17 +150,27 @@ export class Execution {
     const { program: before, regions } = this;
     this.#become(program, program.regions);
     const table = program.regions;
-    const own = [table[STACK]!, table[CONTEXT]!, table[PACKET]!] as const;
-    table[STACK] = this.stack;
+    const { occupant } = program;
+    const context = table[CONTEXT]!;
+    const packet = table[PACKET]!;
+    if (occupant !== this) this.#moveIn(program);
     table[CONTEXT] = this.context ?? NO_REGION;
     table[PACKET] = this.packet ?? NO_REGION;
-    for (const { region } of this.#records) table[region.id] = region;
     try {
-      this.program.code.run(this, slot);
+      program.code.run(this, slot);
     } finally {
-      [table[STACK], table[CONTEXT], table[PACKET]] = own;
+      if (occupant !== this && occupant !== null) occupant.#moveIn(program);
+      table[CONTEXT] = context;
+      table[PACKET] = packet;
       this.#become(before, regions);
     }
+  }
+
+  /** Puts the regions that are the execution's own into a program's table: the stack, and records. */
+  #moveIn(program: Runnable): void {
+    program.occupant = this;
+    program.regions[STACK] = this.stack;
+    for (const { region } of this.#records) program.regions[region.id] = region;
   }
 
   #become(program: Runnable, regions: Region[]): void {
@@ -252,6 +264,10 @@ export class Execution {
     if (program.maps.get(map.fd) === map) return;
     program.grantMap(map);
     this.#lent.push({ program, map });
+  }
+
+  #takeBackMaps(): void {
+    for (const { program, map } of this.#lent.splice(0)) program.revokeMap(map);
   }
 
   /** Memory for a helper to hand to a callback, until it is dropped. Read-only for the program. */

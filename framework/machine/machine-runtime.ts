@@ -19,7 +19,7 @@ import type {
 } from "../runtime/types.ts";
 import { type Clock, realClock } from "./clock.ts";
 import { contextOf, MOST_ARGUMENTS } from "./contexts/index.ts";
-import { packetAfter, packetContext } from "./contexts/packets.ts";
+import { PacketPool } from "./contexts/packets.ts";
 import type { Architecture } from "./contexts/registers.ts";
 import { CONTEXT } from "./execution.ts";
 import { GivenMemory } from "./given-memory.ts";
@@ -78,6 +78,7 @@ export class MachineRuntime implements ProcessRuntime, FiringRuntime {
   readonly #task: Task;
   readonly #arch: Architecture;
   readonly #lines = new TraceLines();
+  readonly #packets = new PacketPool();
   /** What is attached, by the target's description, in order of attaching. */
   readonly #attached = new Map<string, MachineLink[]>();
 
@@ -193,10 +194,18 @@ export class MachineRuntime implements ProcessRuntime, FiringRuntime {
   #run(program: MachineProgram, target: AttachTarget | null, event: EventContext): bigint {
     const memory = new GivenMemory(event.memory ?? null);
     const { spec, kind } = program;
-    const made = contextOf({ spec, kind, target, arch: this.#arch, memory }, event);
-    const r0 = this.#machine.run(program, { happening: this.#happening(event, memory), ...made });
-    if (event.packet !== undefined && made.packet !== null) event.after?.(packetAfter(made.packet));
-    return r0;
+    const packets = this.#packets;
+    const { context, packet, pooled } = contextOf(
+      { spec, kind, target, arch: this.#arch, memory, packets },
+      event,
+    );
+    try {
+      const r0 = this.#machine.run(program, { happening: this.#happening(event, memory), context, packet });
+      if (pooled !== undefined) event.after?.(pooled.after());
+      return r0;
+    } finally {
+      if (pooled !== undefined) packets.giveBack(pooled);
+    }
   }
 
   #happening(event: EventContext, memory: UserMemory | null): Happening {
@@ -231,11 +240,14 @@ export class MachineRuntime implements ProcessRuntime, FiringRuntime {
     if (input.length < ETHERNET_BYTES) throw wrongInput(own, input);
     // Socket filters see what is behind the link's header, as in the kernel's own test runs.
     const hidden = kind === "socket_filter" ? ETHERNET_BYTES : 0;
-    const { packet, context } = packetContext(kind, input, { hidden });
-    const r0 = this.#machine.run(own, { happening, context, packet });
-    const output = packetAfter(packet, hidden);
-    output.fill(0, 0, hidden);
-    return { result: Number(BigInt.asUintN(32, r0)), output };
+    const given = this.#packets.take(kind, input, hidden === 0 ? undefined : { hidden });
+    try {
+      const { packet, context } = given;
+      const r0 = this.#machine.run(own, { happening, context, packet });
+      return { result: Number(BigInt.asUintN(32, r0)), output: given.after() };
+    } finally {
+      this.#packets.giveBack(given);
+    }
   }
 
   openEvents(map: RawMap, options: EventOptions): EventSource {

@@ -5,7 +5,14 @@ import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { Program, RawMap } from "../runtime/types.ts";
 import type { Code, Engine, HelperFunction } from "./engine.ts";
-import { CONTEXT, Execution, RESERVED_REGIONS, type RunInput, type Runnable } from "./execution.ts";
+import {
+  CONTEXT,
+  Execution,
+  RESERVED_REGIONS,
+  type RunInput,
+  type RunLimits,
+  type Runnable,
+} from "./execution.ts";
 import type { Happening } from "./happening.ts";
 import { implementations } from "./helpers/index.ts";
 import { interpreter } from "./interpreter.ts";
@@ -56,6 +63,7 @@ export class MachineProgram implements Program, Runnable, Referable {
   readonly fd: number;
   readonly code: Code;
   readonly regions: Region[];
+  occupant: Execution | null = null;
   readonly maps: Map<number, MachineMap>;
   readonly #release: (program: MachineProgram) => void;
   #closed = false;
@@ -126,9 +134,8 @@ export class MachineProgram implements Program, Runnable, Referable {
 export class Machine implements Disposable {
   readonly cpuCount: number;
   readonly space = new AddressSpace(RESERVED_REGIONS);
-  readonly #services: Services;
+  readonly #limits: RunLimits;
   readonly #timers: Timers;
-  readonly #budget: number;
   readonly #engine: Engine;
   readonly #helpers: ReadonlyMap<number, HelperFunction>;
   readonly #maps = new Map<number, MachineMap>();
@@ -141,7 +148,7 @@ export class Machine implements Disposable {
   constructor(options: MachineOptions) {
     this.cpuCount = options.cpuCount;
     this.#timers = new Timers((call) => this.#ring(call, options.onFault));
-    this.#services = {
+    const services: Services = {
       cpuCount: options.cpuCount,
       space: this.space,
       random: options.random ?? (() => (Math.random() * 2 ** 32) >>> 0),
@@ -149,7 +156,7 @@ export class Machine implements Disposable {
       timers: this.#timers,
       tasks: new TaskMemory(this.space, options.types ?? (() => null)),
     };
-    this.#budget = options.budget ?? DEFAULT_BUDGET;
+    this.#limits = { services, budget: options.budget ?? DEFAULT_BUDGET };
     this.#engine = options.engine ?? interpreter;
     this.#helpers = options.helpers ?? new Map();
   }
@@ -227,12 +234,12 @@ export class Machine implements Disposable {
    * Runs a program once, now, and returns r0, signed.
    * @throws MachineFault
    */
-  run(program: MachineProgram, input: Omit<RunInput, "program" | "budget" | "services">): bigint {
+  run(program: MachineProgram, input: RunInput): bigint {
     this.#assertOpen();
     program.assertOpen();
     const run = this.#idle.pop() ?? new Execution();
     try {
-      return run.start({ ...input, program, services: this.#services, budget: this.#budget });
+      return run.start(program, input, this.#limits);
     } finally {
       this.#idle.push(run);
     }

@@ -6,7 +6,7 @@ import type { EventContext } from "../../runtime/events.ts";
 import { CONTEXT, PACKET } from "../execution.ts";
 import type { GivenMemory } from "../given-memory.ts";
 import { Region } from "../memory.ts";
-import { packetContext } from "./packets.ts";
+import type { PacketContext, PacketPool } from "./packets.ts";
 import { recordOf } from "./records.ts";
 import { type Architecture, firstParameter, registerBytes } from "./registers.ts";
 
@@ -15,6 +15,8 @@ export interface MadeContext {
   readonly context: Region;
   /** The packet, or what else it may touch beside its context. */
   readonly packet: Region | null;
+  /** The packet with its context, to be given back after the run. */
+  readonly pooled?: PacketContext;
 }
 
 /** A program that an event happens to. */
@@ -26,6 +28,7 @@ export interface Subject {
   readonly arch: Architecture;
   /** Takes what parameters and fields point to. */
   readonly memory: GivenMemory;
+  readonly packets: PacketPool;
 }
 
 type Maker = (subject: Subject, event: EventContext) => MadeContext;
@@ -61,8 +64,12 @@ const registers: Maker = ({ target, arch, memory }, event) => {
   return { ...plain(registerBytes(arch, { registers: outer })), packet: inner };
 };
 
-const packet: Maker = ({ kind }, { packet: bytes = new Uint8Array(0), fields }) =>
-  packetContext(kind, bytes, { fields });
+const packet: Maker = ({ kind, packets }, { packet: bytes = NO_PACKET, fields }) => {
+  const pooled = packets.take(kind, bytes, { fields });
+  return { context: pooled.context, packet: pooled.packet, pooled };
+};
+
+const NO_PACKET = new Uint8Array(0);
 
 /** Makers by the C type of a kind's context; other types are structs whose fields the program's own types tell. */
 const makers: Readonly<Record<string, Maker>> = {

@@ -1,6 +1,6 @@
 import { UsageError } from "../../core/errors.ts";
 import type { ProgramKindName } from "../../programs/kinds.ts";
-import type { Fields } from "../../runtime/events.ts";
+import type { Fields, FieldValue } from "../../runtime/events.ts";
 import { CONTEXT, PACKET } from "../execution.ts";
 import { Region, type RegionRules } from "../memory.ts";
 
@@ -10,13 +10,6 @@ const TAILROOM = 320;
 /** Bytes of struct xdp_md and struct __sk_buff. */
 const XDP_BYTES = 24;
 const SKB_BYTES = 192;
-
-/** A packet with room around it. */
-function withRoom(packet: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(HEADROOM + packet.length + TAILROOM);
-  bytes.set(packet, HEADROOM);
-  return bytes;
-}
 
 /** The device that packets come from when nobody says. */
 const LOOPBACK = 1;
@@ -30,42 +23,86 @@ export interface PacketOptions {
   readonly fields?: Fields | undefined;
 }
 
-/** A packet in a buffer of its own, and the context that leads to it. */
-export function packetContext(
-  kind: ProgramKindName,
-  bytes: Uint8Array,
-  { hidden = 0, fields = {} }: PacketOptions = {},
-): { readonly packet: Region; readonly context: Region } {
-  const isFilter = kind === "socket_filter";
-  const packet = new Region(PACKET, { name: "the packet", bytes: withRoom(bytes), writable: !isFilter });
-  packet.replace(packet.bytes, HEADROOM + hidden, HEADROOM + bytes.length);
-  const rules = kind === "xdp" ? new XdpContext(packet) : new SkbContext(packet, kind);
-  if (hidden >= ETHERNET_BYTES && rules instanceof SkbContext)
-    rules.setProtocol(packet.view.getUint16(HEADROOM + hidden - 2, true));
-  for (const [name, value] of Object.entries(fields)) {
+/** A packet with room around it, and the context that leads to it. */
+export class PacketContext {
+  readonly kind: ProgramKindName;
+  readonly packet: Region;
+  readonly context: Region;
+  readonly #rules: XdpContext | SkbContext;
+  #hidden = 0;
+
+  constructor(kind: ProgramKindName) {
+    const isXdp = kind === "xdp";
+    this.kind = kind;
+    this.packet = new Region(PACKET, {
+      name: "the packet",
+      bytes: new Uint8Array(0),
+      writable: kind !== "socket_filter",
+    });
+    this.#rules = isXdp ? new XdpContext(this.packet) : new SkbContext(this.packet, kind);
+    this.context = new Region(CONTEXT, {
+      name: "the context",
+      bytes: new Uint8Array(isXdp ? XDP_BYTES : SKB_BYTES),
+      writable: !isXdp,
+      rules: this.#rules,
+    });
+  }
+
+  /** Puts a packet in, and what its context says. @throws UsageError for fields that it lacks */
+  fill(packet: Uint8Array, { hidden = 0, fields }: PacketOptions = {}): void {
+    const { packet: region } = this;
+    const size = HEADROOM + packet.length + TAILROOM;
+    const bytes = region.bytes.length === size ? region.bytes : new Uint8Array(size);
+    bytes.fill(0);
+    bytes.set(packet, HEADROOM);
+    region.replace(bytes, HEADROOM + hidden, HEADROOM + packet.length);
+    this.#hidden = hidden;
+    const rules = this.#rules;
+    rules.fill();
+    if (hidden >= ETHERNET_BYTES && rules instanceof SkbContext)
+      rules.setProtocol(region.view.getUint16(HEADROOM + hidden - 2, true));
+    for (const [name, value] of Object.entries(fields ?? NO_FIELDS)) this.#set(name, value);
+  }
+
+  #set(name: string, value: FieldValue): void {
+    const rules = this.#rules;
     const at = rules.places[name];
-    if (at === undefined)
+    if (at === undefined) {
       throw new UsageError(`a packet's context has no field "${name}" to set`, {
         hint: `fields are ${Object.keys(rules.places).join(", ")}`,
       });
+    }
     if (typeof value !== "number") throw new UsageError(`field "${name}" is a number`);
     rules.view.setUint32(at, value, true);
   }
-  const size = kind === "xdp" ? XDP_BYTES : SKB_BYTES;
-  return {
-    packet,
-    context: new Region(CONTEXT, {
-      name: "the context",
-      bytes: new Uint8Array(size),
-      writable: kind !== "xdp",
-      rules,
-    }),
-  };
+
+  /** The bytes of the packet as a program left it, zeros for those that it did not see. */
+  after(): Uint8Array {
+    const { packet } = this;
+    const bytes = packet.bytes.slice(packet.start - this.#hidden, packet.length);
+    if (this.#hidden > 0) bytes.fill(0, 0, this.#hidden);
+    return bytes;
+  }
 }
 
-/** The bytes of a packet as a program left it, with what was hidden before it. */
-export function packetAfter(packet: Region, hidden = 0): Uint8Array {
-  return packet.bytes.slice(packet.start - hidden, packet.length);
+const NO_FIELDS: Fields = {};
+
+/** Packets with their buffers, used again for the next one. */
+export class PacketPool {
+  readonly #idle = new Map<ProgramKindName, PacketContext[]>();
+
+  /** @throws UsageError as `PacketContext.fill` */
+  take(kind: ProgramKindName, bytes: Uint8Array, options?: PacketOptions): PacketContext {
+    const taken = this.#idle.get(kind)?.pop() ?? new PacketContext(kind);
+    taken.fill(bytes, options);
+    return taken;
+  }
+
+  giveBack(packet: PacketContext): void {
+    const idle = this.#idle.get(packet.kind);
+    if (idle === undefined) this.#idle.set(packet.kind, [packet]);
+    else idle.push(packet);
+  }
 }
 
 /** Puts an address of the packet into a register. The fields are 32 bits wide, what is read from them is not. */
@@ -89,6 +126,11 @@ export class XdpContext implements RegionRules {
 
   constructor(packet: Region) {
     this.#packet = packet;
+  }
+
+  /** Says what is usual. */
+  fill(): void {
+    for (let at = 12; at < XDP_BYTES; at += 4) this.view.setUint32(at, 0, true);
     this.view.setUint32(XDP_PLACES.ingress_ifindex, LOOPBACK, true);
   }
 
@@ -147,13 +189,20 @@ const SKB_PLACES: Readonly<Record<string, number>> = {
 export class SkbContext implements RegionRules {
   readonly #packet: Region;
   readonly #isFilter: boolean;
-  readonly view = new DataView(new ArrayBuffer(SKB_BYTES));
+  readonly #bytes = new Uint8Array(SKB_BYTES);
+  readonly view = new DataView(this.#bytes.buffer);
   readonly places = SKB_PLACES;
 
   constructor(packet: Region, kind: ProgramKindName) {
     this.#packet = packet;
     this.#isFilter = kind === "socket_filter";
+  }
+
+  /** Says what the packet itself tells, and what is usual. */
+  fill(): void {
+    const packet = this.#packet;
     const { view } = this;
+    this.#bytes.fill(0);
     view.setUint32(LEN, packet.length - packet.start, true);
     if (packet.length - packet.start >= ETHERNET_BYTES)
       view.setUint32(PROTOCOL, packet.view.getUint16(packet.start + 12, true), true);
