@@ -33,29 +33,48 @@ export function checkOptions(
   options: object,
   types: Readonly<Record<string, OptionType>>,
 ): void {
-  const names = Object.keys(types);
+  const wanted = parsed(types);
   if (typeof options !== "object" || options === null) {
     throw new UsageError(`${method} takes its options as one object, not ${show(options)}`, {
-      hint: `options are ${names.join(", ")}`,
+      hint: `options are ${Object.keys(types).join(", ")}`,
     });
   }
-  const values = new Map(Object.entries(options));
-  for (const name of values.keys()) {
-    if (names.includes(name)) continue;
+  const values = options as Readonly<Record<string, unknown>>;
+  for (const name of Object.keys(values)) {
+    if (wanted.has(name)) continue;
+    const names = Object.keys(types);
     throw new UsageError(`${method}: unknown option "${name}"`, {
       hint: didYouMean(nearestNames(name, names)) ?? `options are ${names.join(", ")}`,
     });
   }
-  for (const [name, type] of Object.entries(types)) checkValue(method, name, type, values.get(name));
+  for (const [name, { type, isOptional }] of wanted) {
+    const value = values[name];
+    if (value === undefined) {
+      if (!isOptional) throw new UsageError(`${method}: "${name}" is missing`);
+    } else if (!valueTypes[type].fits(value)) {
+      throw new UsageError(`${method}: "${name}" must be ${valueTypes[type].words}, not ${show(value)}`);
+    }
+  }
 }
 
-function checkValue(method: string, name: string, type: OptionType, value: unknown): void {
-  const wanted = type.replace("?", "") as ValueType;
-  if (value === undefined) {
-    if (wanted === type) throw new UsageError(`${method}: "${name}" is missing`);
-  } else if (!valueTypes[wanted].fits(value)) {
-    throw new UsageError(`${method}: "${name}" must be ${valueTypes[wanted].words}, not ${show(value)}`);
+interface Wanted {
+  readonly type: ValueType;
+  readonly isOptional: boolean;
+}
+
+/** Tables of options, taken apart once: some methods are called for every event of a test. */
+const known = new WeakMap<object, ReadonlyMap<string, Wanted>>();
+
+function parsed(types: Readonly<Record<string, OptionType>>): ReadonlyMap<string, Wanted> {
+  let wanted = known.get(types);
+  if (wanted === undefined) {
+    const entries = Object.entries(types).map(([name, type]) => {
+      return [name, { type: type.replace("?", "") as ValueType, isOptional: type.endsWith("?") }] as const;
+    });
+    wanted = new Map(entries);
+    known.set(types, wanted);
   }
+  return wanted;
 }
 
 const valueTypes: Readonly<Record<ValueType, { readonly words: string; fits(value: unknown): boolean }>> = {

@@ -113,6 +113,11 @@ export class Region {
     this.writeEnd = this.writable ? end : 0;
   }
 
+  /** Moves the window to the element that begins at an offset: what was looked up is what is touched next. */
+  openAt(offset: number): void {
+    if (this.stride !== 0) this.setWindow(offset, offset + this.limit);
+  }
+
   /** Whether bytes may be read or written directly; never for a region with rules. */
   allows(offset: number, size: number, write: boolean): boolean {
     if (this.rules !== null || offset < this.start || offset + size > this.length) return false;

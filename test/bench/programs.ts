@@ -104,3 +104,49 @@ export function forCaller(text: string, who: number): string {
 export function hashOf(entries: number): string {
   return `BPF_HASH(table, u64, u64, ${entries});\n`;
 }
+
+/** Runs of the packet parser in one measurement, and the port that it finds. */
+export const PACKET_RUNS = 20_000;
+export const PORT = 443;
+/** Rounds of the arithmetic loop, and its instructions in each round. */
+export const ALU_LOOPS = 1_000_000;
+export const ALU_STEPS = 8;
+/** Runs of the program with lookups, and how many each makes: the verifier follows every one. */
+export const LOOKUP_RUNS = 500;
+export const LOOKUPS = 200;
+
+/** For the machine: a packet parser, arithmetic of 64 bits, and lookups, one after another. */
+export const PARSER = `
+BPF_HASH(counts, u32, u64, 1024);
+
+int parse(struct xdp_md *ctx) {
+    void *end = (void *)(long)ctx->data_end;
+    struct ethhdr *eth = (void *)(long)ctx->data;
+    struct iphdr *ip = (void *)(eth + 1);
+    if ((void *)(ip + 1) > end || eth->h_proto != bpf_htons(ETH_P_IP))
+        return -1;
+    struct tcphdr *tcp = (void *)ip + ip->ihl * 4;
+    if ((void *)(tcp + 1) > end || ip->protocol != IPPROTO_TCP)
+        return -2;
+    return bpf_ntohs(tcp->dest);
+}
+
+int arithmetic(struct xdp_md *ctx) {
+    u64 value = 1, left = ${ALU_LOOPS}, sum = 0;
+    asm volatile("1: %0 ^= %1\\n%2 += %0\\n%0 <<= 1\\n%2 -= %1\\n%0 |= %1\\n%2 ^= %0\\n%1 += -1\\nif %1 != 0 goto 1b"
+                 : "+r"(value), "+r"(left), "+r"(sum));
+    return sum == 0;
+}
+
+int lookups(struct xdp_md *ctx) {
+    u64 sum = 0;
+    for (u32 i = 0; i < ${LOOKUPS}; i++) {
+        u32 key = i;
+        u64 *value = counts.lookup(&key);
+        if (value == 0)
+            return -1;
+        sum += *value;
+    }
+    return sum;
+}
+`;

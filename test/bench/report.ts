@@ -1,5 +1,5 @@
 /** What a row measures in. Less is better in each. */
-export type Unit = "ms" | "MB" | "ns/event" | "ns/entry" | "ns/call" | "x BCC's";
+export type Unit = "ms" | "MB" | "ns/event" | "ns/entry" | "ns/call" | "ns/insn" | "x BCC's";
 
 /** One side's figures, or why there are none. */
 export type Figures =

@@ -1,7 +1,7 @@
 // What rxbpf costs, beside BCC in the same run. As root:
 //
 // npm run bench                      every group
-// npm run bench -- start ring        some of: start, ring, perf, maps, corpus
+// npm run bench -- start ring        some of: start, ring, perf, maps, machine, corpus
 // npm run bench -- --json            one JSON object per row
 // npm run bench -- --rounds 20       measurements per row and side (10)
 // npm run bench -- --update          stores the ratios in baseline.json, which later runs are compared with
@@ -16,6 +16,7 @@ import { Bcc } from "./bcc.ts";
 import { buildLibrary, Subjects } from "./build.ts";
 import type { Context } from "./context.ts";
 import { corpus } from "./corpus.ts";
+import { machine } from "./machine.ts";
 import { maps } from "./maps.ts";
 import { heading, jsonLine, type Row, textLines } from "./report.ts";
 import { killSessions } from "./session.ts";
@@ -27,6 +28,7 @@ const groups: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   ring,
   perf,
   maps,
+  machine,
   corpus,
 };
 

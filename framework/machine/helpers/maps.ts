@@ -7,8 +7,9 @@ import { MAP_HIGH } from "../memory.ts";
 /** Points r0 at a value, or at nothing. */
 function giveValue(run: Execution, map: MachineMap, offset: number): void {
   const { region } = map.store;
-  if (offset < 0 || region === null) run.result(0);
-  else run.setAddress(0, region, offset);
+  if (offset < 0 || region === null) return run.result(0);
+  region.openAt(offset);
+  run.setAddress(0, region, offset);
 }
 
 /** bpf_map_lookup_elem(map, key): the value, or for a map of maps the map. */

@@ -101,7 +101,15 @@ export class KeyTable {
 
   #bucket(key: Uint8Array, at: number): number {
     let hash = this.#seed;
-    for (let i = 0; i < this.#keySize; i++) hash = Math.imul(hash ^ key[at + i]!, 0x01000193);
+    const words = at + (this.#keySize & ~3);
+    const end = at + this.#keySize;
+    let i = at;
+    for (; i < words; i += 4) {
+      const word = key[i]! | (key[i + 1]! << 8) | (key[i + 2]! << 16) | (key[i + 3]! << 24);
+      hash = Math.imul(hash ^ word, 0x01000193);
+      hash ^= hash >>> 15;
+    }
+    for (; i < end; i++) hash = Math.imul(hash ^ key[i]!, 0x01000193);
     hash ^= hash >>> 15;
     hash = Math.imul(hash, 0x2c1b3c6d);
     return (hash ^ (hash >>> 13)) & (this.#heads.length - 1);
