@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BCC_PYTHON, withHeaders } from "../support/bcc-headers.ts";
-import { PEER_MAGIC, PERF_PAGES, START_FIRES } from "./programs.ts";
+import { COUNT_CALLS, LOOP, LOOPS, PEER_MAGIC, PERF_PAGES, START_FIRES } from "./programs.ts";
 import type { Command } from "./session.ts";
 
 /** Common to all scripts: the program's text, and calls that fire its tracepoint. */
@@ -123,7 +123,41 @@ for line in sys.stdin:
     answer({"seconds": time.perf_counter() - begin, "count": count, "total": total})
 `;
 
-const SCRIPTS = { start: START, stream: STREAM, maps: MAPS } as const;
+const MANY = `
+from bcc import BPF
+pattern = sys.argv[1]
+for line in sys.stdin:
+    b = BPF(text=${JSON.stringify(COUNT_CALLS)})
+    begin = time.perf_counter()
+    b.attach_kprobe(event_re=pattern, fn_name="count")
+    attached = time.perf_counter()
+    count = b.num_open_kprobes()
+    b.cleanup()
+    end = time.perf_counter()
+    answer({"seconds": end - attached if line.strip() == "detach" else attached - begin, "count": count, "total": 0})
+`;
+
+const UPROBE = `
+import subprocess
+from bcc import BPF
+program, way = sys.argv[1:3]
+child = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+b = BPF(text=${JSON.stringify(COUNT_CALLS)})
+if way == "probed":
+    b.attach_uprobe(name=program, sym="twice", fn_name="count")
+calls = b["calls"]
+for line in sys.stdin:
+    calls.clear()
+    begin = time.perf_counter()
+    child.stdin.write(b"${LOOP}")
+    child.stdout.read(1)
+    seconds = time.perf_counter() - begin
+    counted = calls[ctypes.c_int(0)].value
+    answer({"seconds": seconds, "count": counted if way == "probed" else ${LOOPS}, "total": counted})
+child.stdin.close()
+`;
+
+const SCRIPTS = { start: START, stream: STREAM, maps: MAPS, many: MANY, uprobe: UPROBE } as const;
 
 /** BCC, as this machine's Python has it. */
 export class Bcc {

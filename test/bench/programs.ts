@@ -150,3 +150,12 @@ int lookups(struct xdp_md *ctx) {
     return sum;
 }
 `;
+
+/** What a program of test/support/target reads to call a function of its own many times, and how many. */
+export const LOOP = "L";
+export const LOOPS = 100_000;
+
+/** Counts calls of whatever it is attached to. */
+export const COUNT_CALLS = `
+  BPF_ARRAY(calls, u64, 1);
+  int count(void *ctx) { calls.atomic_increment(0); return 0; }`;

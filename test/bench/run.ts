@@ -1,7 +1,7 @@
 // What rxbpf costs, beside BCC in the same run. As root:
 //
 // npm run bench                      every group
-// npm run bench -- start ring        some of: start, ring, perf, maps, machine, corpus
+// npm run bench -- start ring        some of: start, ring, perf, maps, attach, machine, corpus
 // npm run bench -- --json            one JSON object per row
 // npm run bench -- --rounds 20       measurements per row and side (10)
 // npm run bench -- --update          stores the ratios in baseline.json, which later runs are compared with
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { BpfError, UsageError } from "../../framework/core/errors.ts";
 import { Scope } from "../../framework/core/scope.ts";
+import { attach } from "./attach.ts";
 import { Baseline } from "./baseline.ts";
 import { Bcc } from "./bcc.ts";
 import { buildLibrary, Subjects } from "./build.ts";
@@ -28,7 +29,7 @@ const groups: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   ring,
   perf,
   maps,
-  machine,
+// npm run bench -- start ring        some of: start, ring, perf, maps, attach, machine, corpus
   corpus,
 };
 

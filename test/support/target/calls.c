@@ -62,6 +62,7 @@ __asm__(".text\n.globl refused\n.type refused, %function\nrefused: brk #0\nret\n
 void run(char command) {
   switch (command) {
   case 't': sink = twice(21); break;
+  case 'L': for (int i = 0; i < 100000; i++) sink = twice(i); break;
   case 's': sink = sum_of(40, 2); break;
   case 'm': sink = many(1, 2, 3, 4, 5, 6, 7, 8L << 40, "ninth", -10); break;
   case 'g': sink = greet("the reader"); break;
