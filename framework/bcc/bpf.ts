@@ -55,6 +55,7 @@ import {
   traceFields,
 } from "./trace.ts";
 import { planOf, type USDT } from "./usdt.ts";
+import { usdtSections } from "./usdt-sections.ts";
 
 /** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
 export interface BpfOptions {
@@ -140,8 +141,11 @@ export class BPF extends NetworkHooks implements Disposable {
     super();
     checkOptions("BPF", options, OPTIONS);
     const { usdt_contexts = [], attach_usdt_ignore_pid = false } = options;
-    const probes = planOf(usdt_contexts, { ignorePid: attach_usdt_ignore_pid });
-    this.#source = { ...sourceOf(options), usdt: usdt_contexts.length === 0 ? undefined : probes.readers };
+    const source = sourceOf(options);
+    const sections = usdtSections(source.text);
+    const contexts = [...usdt_contexts, ...sections.contexts];
+    const probes = planOf(contexts, { ignorePid: attach_usdt_ignore_pid });
+    this.#source = { ...source, usdt: contexts.length === 0 ? undefined : probes.readers };
     this.#options = { syscallTracepoint: false, countDrops: options.countDrops ?? true };
     try {
       this.host = openHost(options.runtime, machineSettings(options));
@@ -170,7 +174,7 @@ export class BPF extends NetworkHooks implements Disposable {
           this.host.environment.tracepointFormat(category, name) !== undefined,
       });
       if (this.#built.facts.prints) discardStaleLines(() => this.host.runtime.openTrace());
-      this.attachUsdt(probes);
+      this.attachUsdt(probes, (name) => !sections.functionNames.has(name) || attachesItself(name, options));
       this.#attachAll(options);
       foreground.begin(this);
     } catch (error) {
@@ -375,7 +379,8 @@ export class BPF extends NetworkHooks implements Disposable {
     for (const spec of this.#built.object.programs) {
       if (wanted === undefined ? isOptionalSection(spec.section) : !wanted.includes(spec.name)) continue;
       try {
-        if (spec.kind === "uprobe") this.attachUserSection(spec.name, spec.section);
+        if (spec.kind === "uprobe" || spec.kind === "uprobe_multi")
+          this.attachUserSection(spec.name, spec.section);
         else this.attachByName(spec);
       } catch (error) {
         if (!optional.includes(spec.name) || !isMissing(error)) throw error;
@@ -474,6 +479,11 @@ async function poll(method: string, group: BufferGroup, timeout: number | WaitOp
   const options = typeof timeout === "number" ? { timeout } : timeout;
   checkOptions(method, options, { timeout: "number?", signal: "signal?" });
   return await group.poll({ timeoutMs: options.timeout, signal: options.signal });
+}
+
+/** Whether a function whose name or section says where attaches by itself. */
+function attachesItself(name: string, { autoAttach = true }: BpfOptions): boolean {
+  return typeof autoAttach === "boolean" ? autoAttach : autoAttach.includes(name);
 }
 
 function sourceOf({ text, src_file, cflags = [] }: BpfOptions): Source {

@@ -15,6 +15,8 @@ import type { ProgramKindName } from "../programs/kinds.ts";
 import type { RawMap, Runtime } from "../runtime/types.ts";
 import type { Roles } from "./emit.ts";
 import { atUsersLine, type Built, buildObject } from "./pipeline.ts";
+import { planOf } from "./usdt.ts";
+import { usdtSections } from "./usdt-sections.ts";
 
 /** What checking a source found. Names as the kernel spells them where it has them. */
 export interface CheckReport {
@@ -78,11 +80,14 @@ export interface CheckOptions {
  * is in the report; only what is wrong with this machine is thrown.
  *
  * @throws UsageError for a role of a function that the source does not have
+ * @throws AttachError for a program with probes, named in a section, that this machine lacks
  */
 export function checkSource(source: Source, options: CheckOptions): CheckReport {
+  const { contexts } = usdtSections(source.text);
+  const usdt = contexts.length === 0 ? undefined : planOf(contexts, { ignorePid: true }).readers;
   let built: Built;
   try {
-    built = buildObject(source, options.environment, { syscallTracepoint: false });
+    built = buildObject({ ...source, usdt }, options.environment, { syscallTracepoint: false });
   } catch (error) {
     return refused(error);
   }

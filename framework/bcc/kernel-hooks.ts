@@ -17,6 +17,7 @@ import { BpfIterator } from "./iterator.ts";
 import { KernelQueries } from "./kernel-queries.ts";
 import { linkAll } from "./link-group.ts";
 import { checkOptions } from "./options.ts";
+import { starPattern } from "./patterns.ts";
 
 /** Where a kprobe goes: one function, or all whose names a regular expression matches whole. */
 interface KprobeOptions {
@@ -259,7 +260,10 @@ export abstract class KernelHooks extends KernelQueries {
       case "iter":
         return; // runs when it is read
       case "kprobe_multi":
-        this.attachments.attachMany(name, { ...target, symbols: functionsLike(target.pattern) });
+        this.attachments.attachMany(name, {
+          ...target,
+          symbols: [...KernelQueries.get_kprobe_functions(starPattern(target.pattern))],
+        });
         return;
       default:
         this.attachments.attach(name, kind, this.placed(target));
@@ -334,12 +338,6 @@ function probeTarget(
   }
   const symbols = [...KernelQueries.get_kprobe_functions(event_re)];
   return { hook: "kprobe_multi", pattern: event_re, symbols, atReturn: false };
-}
-
-/** Functions of a pattern as libbpf has them: "*" is any text and "?" any character. */
-function functionsLike(pattern: string): readonly string[] {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return [...KernelQueries.get_kprobe_functions(escaped.replaceAll("*", ".*").replaceAll("?", "."))];
 }
 
 function eitherOr(method: string, one: string, other: string): UsageError {

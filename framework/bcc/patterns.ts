@@ -13,3 +13,9 @@ export function matcher(method: string, pattern: string): (text: string) => bool
     throw new UsageError(`${method}: ${JSON.stringify(pattern)} is no regular expression`, { cause });
   }
 }
+
+/** A pattern as libbpf has them, as a regular expression: "*" is any text and "?" any character. */
+export function starPattern(pattern: string): string {
+  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+  return escaped.replaceAll("*", ".*").replaceAll("?", ".");
+}

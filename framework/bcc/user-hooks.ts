@@ -2,6 +2,7 @@ import type { AttachTarget } from "../programs/targets.ts";
 import type { Link } from "../runtime/types.ts";
 import { KernelHooks } from "./kernel-hooks.ts";
 import { checkOptions, type OptionType } from "./options.ts";
+import { starPattern } from "./patterns.ts";
 import type { UsdtPlan } from "./usdt-plan.ts";
 import { refuseGo, type UserFunctionOptions, userTarget } from "./user-functions.ts";
 
@@ -61,21 +62,29 @@ export abstract class UserHooks extends KernelHooks {
     return this.attachments.count("uprobe");
   }
 
-  /** Attaches a function whose section says where: "uprobe//usr/bin/bash:readline", or "uretprobe/…". */
+  /**
+   * Attaches a function whose section says where: "uprobe//usr/bin/bash:readline", "uretprobe/…", or with stars and
+   * question marks in the function's name "uprobe.multi/…" (6.6).
+   */
   protected attachUserSection(functionName: string, section: string): void {
     const role = SECTION.exec(section);
     if (role === null) return;
-    const [, kind, path, symbol, offset] = role;
+    const [, kind, multi, path, symbol, offset] = role;
     const atReturn = kind === "uretprobe";
-    const options = { name: path!, sym: symbol!, sym_off: Number(offset ?? 0) };
+    const options =
+      multi === undefined
+        ? { name: path!, sym: symbol!, sym_off: Number(offset ?? 0) }
+        : { name: path!, sym_re: `${starPattern(symbol!)}$` };
     const target = userTarget(`section "${section}"`, options, atReturn);
     if (atReturn) refuseGo(`section "${section}"`, target);
     this.#attachUser(functionName, target);
   }
 
-  /** Attaches what USDT contexts enabled. */
-  protected attachUsdt({ attachments }: UsdtPlan): void {
-    for (const { functionName, target } of attachments) this.#attachUser(functionName, target);
+  /** Attaches what USDT contexts enabled for the functions that are wanted. */
+  protected attachUsdt({ attachments }: UsdtPlan, isWanted: (functionName: string) => boolean): void {
+    for (const { functionName, target } of attachments) {
+      if (isWanted(functionName)) this.#attachUser(functionName, target);
+    }
   }
 
   #attachUser(functionName: string, target: AttachTarget & { readonly hook: "uprobe" }): Link {
@@ -85,4 +94,4 @@ export abstract class UserHooks extends KernelHooks {
 }
 
 /** Kind, path, function and offset of libbpf's section names. */
-const SECTION = /^\??(u(?:ret)?probe)(?:\.s)?\/(.+?):([^:+]+)(?:\+((?:0x)?[\da-f]+))?$/i;
+const SECTION = /^\??(u(?:ret)?probe)(\.multi)?(?:\.s)?\/(.+?):([^:+]+)(?:\+((?:0x)?[\da-f]+))?$/i;

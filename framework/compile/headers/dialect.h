@@ -87,6 +87,14 @@
 #define BPF_UPROBE(name, ...) BPF_KPROBE(name, ##__VA_ARGS__)
 #define BPF_KSYSCALL(name, ...) __rx_on_registers(name, __rx_args(bcc_syscall_parm, ##__VA_ARGS__), ##__VA_ARGS__)
 #define BPF_KPROBE_SYSCALL(name, ...) BPF_KSYSCALL(name, ##__VA_ARGS__)
+#define __rx_usdt_argument(ctx, n)                                                                                 \
+  ({                                                                                                               \
+    long __rx_value = 0;                                                                                           \
+    bpf_usdt_readarg(n, ctx, &__rx_value);                                                                         \
+    __rx_value;                                                                                                    \
+  })
+#define BPF_USDT(name, ...) __rx_on_registers(name, __rx_args(__rx_usdt_argument, ##__VA_ARGS__), ##__VA_ARGS__)
+#define bpf_usdt_arg(ctx, n, into) bpf_usdt_readarg((n) + 1, ctx, into)
 #define __rx_result0()
 #define __rx_result1() , (void *)PT_REGS_RC(ctx)
 #define __rx_pick2(a, b, chosen, ...) chosen

@@ -215,6 +215,19 @@ describe("sections", () => {
   });
 });
 
+describe("sections with patterns", () => {
+  test('SEC("uprobe.multi/...") attaches to every function that matches the whole name', async () => {
+    using target = new Target(fixed);
+    using b = open(`
+      long calls[2];
+      SEC("uprobe.multi/${fixed}:tw?ce") int enter(struct pt_regs *ctx) { __sync_fetch_and_add(&calls[0], 1); return 0; }
+      SEC("uretprobe.multi/${fixed}:s?m_*") int leave(struct pt_regs *ctx) { __sync_fetch_and_add(&calls[1], 1); return 0; }
+      char LICENSE[] SEC("license") = "GPL";`);
+    await target.run("ttsg");
+    expect(b.variable<readonly bigint[]>("calls").get()).toEqual([2n, 1n]);
+  });
+});
+
 describe("what cannot be attached", () => {
   const attempt = (options: object): AttachError => {
     using b = open(COUNT);

@@ -166,6 +166,40 @@ describe("a process", () => {
   });
 });
 
+describe("sections of libbpf's dialect", () => {
+  const SECTIONS = `
+    #include <linux/bpf.h>
+    #include <bpf/bpf_helpers.h>
+    #include <bpf/usdt.bpf.h>
+    long sum, other;
+    SEC("usdt/${fixed}:app:counted") int BPF_USDT(on_counted, int number) { __sync_fetch_and_add(&sum, number); return 0; }
+    SEC("usdt/${fixed}:app:both")
+    int on_both(struct pt_regs *ctx) {
+      long number = 0;
+      bpf_usdt_arg(ctx, 0, &number);
+      __sync_fetch_and_add(&other, number);
+      return 0;
+    }
+    char LICENSE[] SEC("license") = "GPL";`;
+
+  test('SEC("usdt/...") attaches by itself, and BPF_USDT names the arguments', async () => {
+    using target = new Target(fixed);
+    using b = open(SECTIONS);
+    expect(b.num_open_uprobes()).toBe(3);
+    await target.run("ccb");
+    expect([b.variable("sum").get(), b.variable("other").get()]).toEqual([2n * 77n, 300n]);
+  });
+
+  test("autoAttach chooses among them, and an unknown probe is an error with near names", async () => {
+    using target = new Target(fixed);
+    using b = open(SECTIONS, { autoAttach: ["on_both"] });
+    await target.run("cb");
+    expect([b.variable("sum").get(), b.variable("other").get()]).toEqual([0n, 300n]);
+    const error = failure(UsageError, () => open(SECTIONS.replace(":app:both", ":app:bth")));
+    expect(error.hint).toContain("app:both");
+  });
+});
+
 describe("a Node program", () => {
   /** Calls a function of a library for each byte that it is sent, and sends the byte back. */
   const SCRIPT = `
