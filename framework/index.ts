@@ -48,9 +48,16 @@ export type {
 } from "./bcc/fire.ts";
 export { BpfIterator } from "./bcc/iterator.ts";
 export type { DeviceOptions, TcOptions, XdpOptions } from "./bcc/network-hooks.ts";
+export type { GivenMap } from "./bcc/object-maps.ts";
 export type { TableTypes } from "./bcc/object-tables.ts";
 export { PerfEventSampleFormat, PerfHWConfig, PerfSWConfig, PerfType } from "./bcc/perf-constants.ts";
-export { openPinned, type PinnedOptions, type PinnedTable } from "./bcc/pinned.ts";
+export {
+  type DeclaredOptions,
+  type OpenedTable,
+  openMap,
+  openPinned,
+  type PinnedOptions,
+} from "./bcc/pinned.ts";
 export { aborted, type StopOptions, stopSignal } from "./bcc/stop.ts";
 export type { SymbolOptions, UserSymbolOptions } from "./bcc/symbols.ts";
 export type { TraceFields, TraceLine } from "./bcc/trace.ts";
@@ -86,6 +93,7 @@ export type {
   CommandOptions,
   FeatureName,
   Link,
+  MapOrigin,
   SocketLink,
   Support,
 } from "./runtime/types.ts";

@@ -33,7 +33,7 @@ import {
 } from "./fire.ts";
 import { foreground } from "./foreground.ts";
 import { NetworkHooks } from "./network-hooks.ts";
-import { createMaps } from "./object-maps.ts";
+import { createMaps, type GivenMap } from "./object-maps.ts";
 import { ObjectTables, type TableTypes } from "./object-tables.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import {
@@ -71,6 +71,8 @@ export interface BpfOptions {
   /** Attach the contexts' probes for all processes, also where a context names one. */
   readonly attach_usdt_ignore_pid?: boolean;
   readonly runtime?: RuntimeChoice;
+  /** Maps to use in place of new ones, by the table's name: tables of other objects, or by descriptor, id or path. */
+  readonly maps?: Readonly<Record<string, GivenMap>>;
   /** What the machine is like, where it is the runtime: its clock, CPUs and task. */
   readonly machine?: MachineSettings;
   /** Which functions attach by themselves: all whose name or section says where (true), none, or those named. */
@@ -89,6 +91,7 @@ const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   usdt_contexts: "array?",
   attach_usdt_ignore_pid: "boolean?",
   runtime: "string?",
+  maps: "object?",
   machine: "object?",
   autoAttach: "booleanOrStrings?",
   optional: "strings?",
@@ -157,7 +160,11 @@ export class BPF extends NetworkHooks implements Disposable {
       this.#trace = this.scope.own(new TracePipe(openLines));
       if (options.debug !== undefined) printLowered(options.debug, this.#source, this.host.environment);
       this.#built = buildObject(this.#source, this.host.environment, this.#options);
-      this.#maps = createMaps(this.#built, this.host.runtime, this.scope);
+      this.#maps = createMaps(this.#built, {
+        runtime: this.host.runtime,
+        scope: this.scope,
+        given: options.maps ?? {},
+      });
       this.#tables = new ObjectTables({
         maps: this.#maps,
         btf: this.#built.object.btf,

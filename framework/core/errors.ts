@@ -103,6 +103,7 @@ export class VerifierError extends BpfError {
 export type MapErrorCode =
   | "MAP_CREATE"
   | "MAP_PIN"
+  | "MAP_OPEN"
   | "MAP_MISMATCH"
   | "MAP_FULL"
   | "KEY_EXISTS"

@@ -8,11 +8,13 @@ import type {
   EventSource,
   FeatureName,
   Link,
+  MapOrigin,
   OpenDescriptor,
-  PinningRuntime,
+  OpeningRuntime,
   ProcessRuntime,
   Program,
   RawMap,
+  SharedMap,
   Support,
   TraceSource,
 } from "../runtime/types.ts";
@@ -24,8 +26,9 @@ import { attach } from "./attach/index.ts";
 import { sweepOrphans } from "./attach/orphans.ts";
 import { evictXdp } from "./attach/xdp.ts";
 import { BtfObjects } from "./btf-objects.ts";
+import { openExisting } from "./existing-maps.ts";
 import { supports } from "./features.ts";
-import { createMap, kernelMap, openPinnedMap } from "./maps.ts";
+import { createMap, kernelMap } from "./maps.ts";
 import { isPermission } from "./permission.ts";
 import { openProcess } from "./processes.ts";
 import { kernelProgram, loadProgram } from "./programs.ts";
@@ -43,7 +46,7 @@ export type KernelAccess = { readonly ok: true } | { readonly ok: false; readonl
  * Owns the types it loaded. What it created and attached belongs to the caller, and lives on when the runtime is
  * disposed.
  */
-export class KernelRuntime implements ProcessRuntime, PinningRuntime {
+export class KernelRuntime implements ProcessRuntime, OpeningRuntime {
   readonly name = "kernel";
   readonly cpuCount: number;
   readonly #scope = new Scope("the kernel runtime");
@@ -77,9 +80,9 @@ export class KernelRuntime implements ProcessRuntime, PinningRuntime {
     return createMap(spec, this.#types);
   }
 
-  openPinned(path: string): RawMap {
+  openMap(origin: MapOrigin): SharedMap {
     this.#scope.assertOpen();
-    return openPinnedMap(path);
+    return openExisting(origin);
   }
 
   loadProgram(spec: ProgramSpec, maps: ReadonlyMap<string, RawMap>): Program {

@@ -1,6 +1,7 @@
 import { UnsupportedError } from "../core/errors.ts";
 import { viewOf } from "../core/layout.ts";
 import { Btf } from "../object/btf.ts";
+import type { MapTypes } from "../object/map-types.ts";
 import { withArena } from "../sys/arena.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
 import { Fd } from "../sys/fd.ts";
@@ -31,8 +32,12 @@ export function mapInfo(fd: Fd): MapInfo {
   });
 }
 
-/** The types that a map was made with, by their id; null where it has none, or where they may not be read. */
-export function typesOfMap(btfId: number): Btf | null {
+/** The types that a map was made with; none where it has none, or where they may not be read. */
+export function typesMadeWith(info: MapInfo): MapTypes {
+  return { keyType: info.btf_key_type_id, valueType: info.btf_value_type_id, btf: typesById(info.btf_id) };
+}
+
+function typesById(btfId: number): Btf | null {
   if (btfId === 0) return null;
   try {
     using fd = new Fd(bpf("BPF_BTF_GET_FD_BY_ID", getNextId, { start_id: btfId }), `BTF ${btfId}`);

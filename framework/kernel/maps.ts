@@ -2,7 +2,7 @@ import { type MapKindName, mapKindOf, mapKinds } from "../../maps/kinds.ts";
 import { type BpfError, MapError, UnsupportedError, UsageError } from "../core/errors.ts";
 import { isAtLeast } from "../core/version.ts";
 import { showLayouts } from "../object/describe-layout.ts";
-import { type MapTypes, typeMismatch } from "../object/map-types.ts";
+import { typeMismatch } from "../object/map-types.ts";
 import type { MapSpec } from "../object/object-spec.ts";
 import type { RawMap } from "../runtime/types.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
@@ -12,7 +12,7 @@ import { mapBatch, mapCreate, mapFreeze } from "../uapi/bpf-attr.ts";
 import { BPF_F_RDONLY_PROG, MAP_ACCESS_FLAGS } from "../uapi/constants.ts";
 import type { BtfObjects } from "./btf-objects.ts";
 import { KernelBatchMap, KernelFilter, KernelHashMap, KernelMap, KernelQueue } from "./kernel-map.ts";
-import { type MapInfo, mapInfo, typesOfMap } from "./map-info.ts";
+import { type MapInfo, mapInfo, typesMadeWith } from "./map-info.ts";
 import { objectName } from "./object-name.ts";
 import { isPermission, missingPrivilege } from "./permission.ts";
 import { openPin, pinAt } from "./pins.ts";
@@ -43,7 +43,7 @@ export function createMap(spec: MapSpec, types: BtfObjects): RawMap {
 }
 
 function made(spec: MapSpec, types: BtfObjects): KernelMap {
-  const map = open(spec, new Fd(create(spec, types), `table "${spec.name}"`));
+  const map = mapBehind(spec, new Fd(create(spec, types), `table "${spec.name}"`));
   try {
     fill(map);
     return map;
@@ -64,7 +64,7 @@ function openPinned(spec: MapSpec, path: string): KernelMap | null {
     const pinned = shape.map(({ words, is }) => `${words} ${is}`).join(", ");
     if (shape.every(({ wanted, is }) => wanted === is)) {
       assertSameTypes(spec, info, path);
-      return open({ ...spec, maxEntries: info.max_entries }, fd);
+      return mapBehind({ ...spec, maxEntries: info.max_entries }, fd);
     }
     throw new MapError(
       "MAP_MISMATCH",
@@ -80,7 +80,7 @@ function openPinned(spec: MapSpec, path: string): KernelMap | null {
 /** Types of the same size may still mean something else; maps that were made without types take any. */
 function assertSameTypes(spec: MapSpec, info: MapInfo, path: string): void {
   if (spec.btf === null || info.btf_id === 0) return;
-  const difference = typeMismatch(spec, typesOf(info));
+  const difference = typeMismatch(spec, typesMadeWith(info));
   if (difference === undefined) return;
   const { role, wanted: declared, is: pinned } = difference;
   throw new MapError(
@@ -88,11 +88,6 @@ function assertSameTypes(spec: MapSpec, info: MapInfo, path: string): void {
     `table "${spec.name}" is declared with another ${role} than what is pinned at ${path}\n${showLayouts({ declared, pinned })}`,
     { hint: "declare it as it is, use another path, or remove the file when nobody needs it" },
   );
-}
-
-/** The types that a map was made with; none where it has none, or where they may not be read. */
-function typesOf(info: MapInfo): MapTypes {
-  return { keyType: info.btf_key_type_id, valueType: info.btf_value_type_id, btf: typesOfMap(info.btf_id) };
 }
 
 /** What a declared map and an existing one must have in common. A size of 0 takes any. */
@@ -116,46 +111,14 @@ function gone(spec: MapSpec, path: string): MapError {
   );
 }
 
-/**
- * A map from the path it is pinned under, with the types it was made with.
- * @throws MapError MAP_PIN when there is none; UnsupportedError for a kind newer than this library
- */
-export function openPinnedMap(path: string): RawMap {
-  const fd = openPin(path, "a table");
-  if (fd === null) throw new MapError("MAP_PIN", `cannot open a table at ${path}: there is nothing`);
-  try {
-    const info = mapInfo(fd);
-    const kind = mapKindOf(info.type);
-    if (kind === undefined)
-      throw new UnsupportedError(`the map at ${path} is of type ${info.type}, which is not known`);
-    return open(
-      {
-        name: info.name === "" ? path : info.name,
-        kind,
-        keySize: info.key_size,
-        valueSize: info.value_size,
-        maxEntries: info.max_entries,
-        flags: info.map_flags,
-        ...typesOf(info),
-        initial: null,
-        frozen: false,
-        eventTypes: [],
-      },
-      fd,
-    );
-  } catch (error) {
-    fd[Symbol.dispose]();
-    throw error;
-  }
-}
-
 /** A perf event array without a size gets one slot per CPU number. */
 function withEntries(spec: MapSpec): MapSpec {
   if (spec.kind !== "perf_event_array" || spec.maxEntries !== 0) return spec;
   return { ...spec, maxEntries: Math.max(...possibleCpus()) + 1 };
 }
 
-function open(spec: MapSpec, fd: Fd): KernelMap {
+/** The map behind a descriptor, which becomes the map's own. */
+export function mapBehind(spec: MapSpec, fd: Fd): KernelMap {
   if (spec.kind === "queue" || spec.kind === "stack") return new KernelQueue(spec, fd);
   if (spec.kind === "bloom_filter") return new KernelFilter(spec, fd);
   if (!mapKinds[spec.kind].batch || !takesBatches(fd.number)) return new KernelMap(spec, fd);

@@ -258,18 +258,27 @@ export function opensProcesses(runtime: Runtime): runtime is ProcessRuntime {
   return "openProcess" in runtime;
 }
 
-/** A runtime whose maps can be kept in a file system. */
-export interface PinningRuntime extends Runtime {
+/** Where a map is that exists already. */
+export type MapOrigin =
+  /** Under a path of a BPF file system (4.4). */
+  | { readonly path: string }
+  /** Behind a descriptor of this process, which stays the caller's. */
+  | { readonly fd: number }
+  /** By the number the kernel gave it (4.13, CAP_SYS_ADMIN). */
+  | { readonly id: number };
+
+/** A runtime that opens maps which others made. */
+export interface OpeningRuntime extends Runtime {
   /**
-   * A map from the path it was pinned under, with the types it was made with.
-   * @throws MapError MAP_PIN
+   * A map for this process's own use, with the types it was made with.
+   * @throws MapError MAP_PIN, MAP_OPEN; PermissionError; UnsupportedError for a kind newer than this library
    */
-  openPinned(path: string): RawMap;
+  openMap(origin: MapOrigin): SharedMap;
 }
 
-/** Whether a runtime's maps can be kept in a file system. */
-export function isPinningRuntime(runtime: Runtime): runtime is PinningRuntime {
-  return "openPinned" in runtime;
+/** Whether a runtime opens maps that others made. */
+export function opensMaps(runtime: Runtime): runtime is OpeningRuntime {
+  return "openMap" in runtime;
 }
 
 /** The system-wide trace pipe. */

@@ -71,6 +71,7 @@ const sections: Readonly<Record<string, Section>> = {
   "TypeScript's types": nothing,
   "Without the kernel": nothing,
   "Bytecode by itself": nothing,
+  "Maps of others": nothing,
   Closing: startProcess,
 };
 

@@ -23,6 +23,7 @@ const remedies: Readonly<Record<string, string>> = {
     "Change what the message names: size, key or value. Memory for maps may also be limited, on kernels before 5.11 by `ulimit -l`.",
   MAP_PIN:
     "Pin below `/sys/fs/bpf` or in another BPF file system, under a name that is free and without dots; open only what was pinned.",
+  MAP_OPEN: "Give the id or the descriptor of a map that exists: `bpftool map` lists ids.",
   MAP_MISMATCH:
     "Declare the table as the existing one is (the message names both), or use another path or name; remove a pin that nobody needs. Of a declaration that `rxbpf types` wrote: write it again.",
   MAP_FULL: "Declare the table with more entries, delete what is no longer needed, or use an LRU table.",
