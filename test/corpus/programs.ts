@@ -52,18 +52,22 @@ interface Answer {
   readonly ended: string;
 }
 
-/**
- * Runs every tool with each of its argument lists under the stand-in for BCC, and gives the different texts.
- *
- * @param options.onePerTool only the first text of each tool: its others differ in few lines
- */
-export function gatherPrograms(
-  tools: Tools,
-  types: Btf | null,
-  { onePerTool }: { readonly onePerTool: boolean },
-): Corpus {
+/** Which of the tools' programs are wanted. */
+export interface Wanted {
+  /** Only the first text of each tool: its others differ in few lines. */
+  readonly onePerTool: boolean;
+  /** Only programs whose name has this text. */
+  readonly filter?: string;
+}
+
+/** Runs every tool with each of its argument lists under the stand-in for BCC, and gives the different texts. */
+export function gatherPrograms(tools: Tools, types: Btf | null, { onePerTool, filter = "" }: Wanted): Corpus {
   if (!existsSync(BCC_PYTHON)) throw new UnsupportedError(`BCC's tools need ${BCC_PYTHON}`);
-  const cases = tools.scripts.flatMap((script) => casesOf(script, types));
+  const mayHave = (script: string): boolean => {
+    const tool = toolName(script);
+    return tool.includes(filter) || filter.includes(tool);
+  };
+  const cases = tools.scripts.filter(mayHave).flatMap((script) => casesOf(script, types));
   const script = fileURLToPath(new URL("gather.py", import.meta.url));
   const run = spawnSync(BCC_PYTHON, [script, tools.library, onePerTool ? "first" : "all"], {
     input: JSON.stringify(cases),
@@ -88,7 +92,8 @@ export function gatherPrograms(
     });
   });
   const all = [...programs.values()];
-  return { programs: onePerTool ? firstOfEach(all) : all, barren };
+  const has = ({ name }: { readonly name: string }): boolean => name.includes(filter);
+  return { programs: (onePerTool ? firstOfEach(all) : all).filter(has), barren: barren.filter(has) };
 }
 
 function shown(word: string): string {

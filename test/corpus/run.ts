@@ -61,7 +61,7 @@ async function run({ filter, useBcc, useCache, onePerTool, part }: Options): Pro
   using _ = runtime;
   const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
   using loader = typeof bcc === "string" ? undefined : bcc;
-  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool }), filter, part);
+  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool, filter }), part);
   print(
     `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
   );
@@ -106,10 +106,9 @@ function share(part: number, whole: number): string {
   return `${part} of ${whole} (${((100 * part) / Math.max(1, whole)).toFixed(1)} %)`;
 }
 
-function chosen({ programs, barren }: Corpus, filter: string, part: Part): Corpus {
-  const has = ({ name }: { readonly name: string }) => name.includes(filter);
+function chosen({ programs, barren }: Corpus, part: Part): Corpus {
   const isIn = (_: unknown, index: number) => index % part.of === part.number - 1;
-  return { programs: programs.filter(has).filter(isIn), barren: barren.filter(has).filter(isIn) };
+  return { programs: programs.filter(isIn), barren: barren.filter(isIn) };
 }
 
 function options(args: readonly string[]): Options {
