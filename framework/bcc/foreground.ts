@@ -30,7 +30,6 @@ class Foreground {
   #state: State = { at: "none" };
   readonly #objects = new Set<Spawner>();
   readonly #onEnd = new Set<() => void>();
-  #failure: unknown;
 
   /** Sets the command, before the script runs. */
   expect(words: readonly string[]): void {
@@ -61,20 +60,16 @@ class Foreground {
   }
 
   #start(object: Spawner, name: string, args: readonly string[]): void {
-    const command = object.spawn(name, args);
-    const leave = occupy(command);
-    const end = command.exited.finally(leave).then(async (ended) => {
-      await delay(GRACE_MS);
-      return ended;
-    });
+    let end: Promise<CommandEnd>;
+    try {
+      const command = object.spawn(name, args);
+      end = command.exited.finally(occupy(command)).then(afterGrace);
+    } catch (error) {
+      end = Promise.reject(error);
+    }
     this.#state = { at: "running", end };
-    end.then(
-      () => this.#ended(end),
-      (error: unknown) => {
-        this.#failure = error;
-        this.#ended(end);
-      },
-    );
+    const ended = (): void => this.#ended(end);
+    end.then(ended, ended);
   }
 
   #ended(end: Promise<CommandEnd>): void {
@@ -88,10 +83,14 @@ class Foreground {
    * @throws UsageError when it could not run, or the script made no BPF object
    */
   async ending(): Promise<CommandEnd> {
-    if (this.#failure !== undefined) throw this.#failure;
     if (this.#state.at === "running" || this.#state.at === "ended") return await this.#state.end;
     throw new UsageError("the command did not run: the script ended without a BPF object");
   }
+}
+
+async function afterGrace(end: CommandEnd): Promise<CommandEnd> {
+  await delay(GRACE_MS);
+  return end;
 }
 
 /** Leaves signals to the command while it runs; returns how to take them back. */

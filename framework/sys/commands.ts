@@ -88,7 +88,15 @@ export function startCommand(spec: CommandSpec): RunningCommand {
   });
   const exited = new Promise<ProcessEnd>((resolve, reject) => {
     child.once("error", (cause) => reject(new UsageError(`cannot run ${command}`, { cause })));
-    child.once("exit", (code, signal) => resolve({ code, signal }));
+    child.once("exit", (code, signal) => inTurns(SEEING_TURNS, () => resolve({ code, signal })));
   });
   return new RunningCommand(child.pid ?? 0, exited);
+}
+
+/** Turns of the event loop in which what a command did last is seen: the look at descriptors, the watcher's turn, the reader's. */
+const SEEING_TURNS = 4;
+
+function inTurns(turns: number, action: () => void): void {
+  if (turns === 0) action();
+  else setImmediate(() => inTurns(turns - 1, action));
 }

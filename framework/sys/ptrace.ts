@@ -28,8 +28,10 @@ export const stopEvents = { fork: 1, vfork: 2, clone: 3, exec: 4, exit: 6, stop:
 /** NT_PRSTATUS (linux/elf.h): the general registers. */
 const GENERAL_REGISTERS = 1;
 
-/** __WALL | __WNOTHREAD: threads too, and only what this very thread traces or started. */
-const WAIT_FOR_OWN = 0x40000000 | 0x20000000;
+/** __WALL: threads too. */
+const WAIT_FOR_ALL = 0x40000000;
+/** __WNOTHREAD: only what this very thread traces or started. */
+const WAIT_FOR_OWN = WAIT_FOR_ALL | 0x20000000;
 
 /** A system call that a task is about to make or has made: struct ptrace_syscall_info. */
 export interface SyscallStop {
@@ -145,10 +147,19 @@ export type Waited =
 
 /** Waits for a child or traced task of this thread; null when there is none. */
 export function waitForOwn(pid = -1): Waited | null {
+  return wait(pid, WAIT_FOR_OWN);
+}
+
+/** Waits for the end of a child that any thread of this process has started; null when there is none. */
+export function waitForChild(pid: number): Waited | null {
+  return wait(pid, WAIT_FOR_ALL);
+}
+
+function wait(pid: number, options: number): Waited | null {
   const { word } = scratch();
   const calls = processCalls();
   let found: number;
-  do found = calls.waitpid(pid, word.address, WAIT_FOR_OWN);
+  do found = calls.waitpid(pid, word.address, options);
   while (found < 0 && lastErrno() === "EINTR");
   if (found <= 0) return null;
   const status = word.view.getInt32(0, true);

@@ -14,8 +14,10 @@ import {
   stopEvents,
   syscallStop,
   type Waited,
+  waitForChild,
   waitForOwn,
 } from "../../sys/ptrace.ts";
+import { systemCode } from "../../sys/tracefs.ts";
 import type { Architecture } from "../contexts/registers.ts";
 import { startBehindGate } from "./gate.ts";
 import {
@@ -153,14 +155,22 @@ export class Tracer {
     const errno = seize(pid);
     if (errno !== undefined) {
       closeSync(gate);
-      this.#options.report({ kind: "failed", session: number, doing: "ptrace", errno });
+      const end = waitForChild(pid);
+      // A process that somebody has killed already cannot be traced either.
+      if (end?.state === "killed")
+        this.#options.report({ kind: "ended", session: number, code: null, signal: end.signal });
+      else this.#options.report({ kind: "failed", session: number, doing: "ptrace", errno });
       return;
     }
     this.#sessions.set(pid, session);
     this.#tracees.set(pid, new Tracee(pid, session, true));
     // System calls are traced from a task's first stop on.
     interrupt(pid);
-    writeSync(gate, "\n");
+    try {
+      writeSync(gate, "\n");
+    } catch (error) {
+      if (systemCode(error) !== "EPIPE") throw error; // it was killed meanwhile, which will be seen
+    }
     closeSync(gate);
   }
 
