@@ -29,7 +29,8 @@ const groups: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   ring,
   perf,
   maps,
-// npm run bench -- start ring        some of: start, ring, perf, maps, attach, machine, corpus
+  attach,
+  machine,
   corpus,
 };
 
