@@ -114,16 +114,18 @@ export class RingBuffer implements EventSource {
         if (this.#closed) return count;
       }
     } finally {
-      this.#publish(start, low);
+      this.#publish(low);
     }
     return count;
   }
 
-  /** Tells the kernel that the bytes between two positions may be written again. */
-  #publish(from: number, to: number): void {
-    if (this.#closed || from === to) return;
+  /** Tells the kernel how far reading came: the bytes before may be written again. */
+  #publish(to: number): void {
+    if (this.#closed) return;
     this.#low = to;
-    this.#position += BigInt((to - from) >>> 0);
+    const step = BigInt.asUintN(32, BigInt(to) - this.#position);
+    if (step === 0n) return;
+    this.#position += step;
     Atomics.store(this.#consumer, 0, this.#position);
   }
 
@@ -132,6 +134,8 @@ export class RingBuffer implements EventSource {
   }
 
   [Symbol.dispose](): void {
+    // Also from inside of a callback: what was handed over must not come again to the next reader.
+    this.#publish(this.#low);
     this.#closed = true;
     this.#scope[Symbol.dispose]();
   }
