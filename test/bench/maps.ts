@@ -2,18 +2,27 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Context, subjectCommand } from "./context.ts";
 import { hashOf } from "./programs.ts";
+import type { Row } from "./report.ts";
 import { inTurns } from "./turns.ts";
 
-const WAYS = [
-  { name: "update, one at a time", request: "update", unit: "ns/call", sizes: [10_000] },
-  { name: "lookup, one at a time", request: "lookup", unit: "ns/call", sizes: [10_000] },
-  { name: "iterate", request: "iterate", unit: "ns/entry", sizes: [10_000, 100_000] },
-  { name: "batch", request: "batch", unit: "ns/entry", sizes: [10_000, 100_000] },
-] as const;
+interface Way extends Pick<Row, "target" | "faster"> {
+  readonly name: string;
+  readonly request: "update" | "lookup" | "iterate" | "batch" | "snapshot";
+  readonly unit: Row["unit"];
+  readonly sizes: readonly number[];
+}
 
-/** A full hash of 64-bit keys and values, from the host's side. */
+const WAYS: readonly Way[] = [
+  { name: "update, one at a time", request: "update", unit: "ns/call", sizes: [10_000], target: "peer" },
+  { name: "lookup, one at a time", request: "lookup", unit: "ns/call", sizes: [10_000], target: "peer" },
+  { name: "iterate", request: "iterate", unit: "ns/entry", sizes: [10_000, 100_000], faster: 2 },
+  { name: "batch", request: "batch", unit: "ns/entry", sizes: [10_000, 100_000], target: 150 },
+  { name: "snapshots()", request: "snapshot", unit: "ns/entry", sizes: [100_000] },
+];
+
+/** A full hash of 32-bit keys and 64-bit values, from the host's side. */
 export async function maps(context: Context): Promise<void> {
-  for (const { name, request, unit, sizes } of WAYS) {
+  for (const { name, request, unit, sizes, ...targets } of WAYS) {
     for (const entries of sizes) {
       const path = join(context.folder, `hash-${entries}.c`);
       writeFileSync(path, hashOf(entries));
@@ -26,17 +35,21 @@ export async function maps(context: Context): Promise<void> {
           announces: false,
           total: sumOf(request, entries),
         },
-        bcc: (bcc) => ({
-          command: bcc.command("maps", path, String(entries)),
-          announces: true,
-          total: sumOf(request, entries),
-        }),
+        bcc:
+          request === "snapshot"
+            ? undefined
+            : (bcc) => ({
+                command: bcc.command("maps", path, String(entries)),
+                announces: true,
+                total: sumOf(request, entries),
+              }),
       });
       context.report({
         group: "maps",
         name: `${name}, ${entries} entries`,
         unit,
         ...result,
+        ...targets,
         checked:
           request === "update"
             ? `${entries} updates`

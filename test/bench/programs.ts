@@ -89,6 +89,8 @@ export const RING = producer(
   "output.ringbuf_output(&data, sizeof(data), 0)",
 );
 export const RING_FIRES = 400;
+/** Five million records. */
+export const FLOOD_FIRES = 10_000;
 
 /** Pages per CPU; a record takes 48 bytes of them. */
 export const PERF_PAGES = 1024;
@@ -102,7 +104,7 @@ export function forCaller(text: string, who: number): string {
 
 /** A hash that the entries fill to the last. */
 export function hashOf(entries: number): string {
-  return `BPF_HASH(table, u64, u64, ${entries});\n`;
+  return `BPF_HASH(table, u32, u64, ${entries});\n`;
 }
 
 /** Runs of the packet parser in one measurement, and the port that it finds. */

@@ -16,6 +16,8 @@ export interface Row {
   readonly peers: Readonly<Record<string, Figures>>;
   /** The most that the row may take; "peer" means: no more than BCC in the same run. Rows without one only inform. */
   readonly target?: number | "peer";
+  /** How many times faster than BCC in the same run it must be. */
+  readonly faster?: number;
   /** What was counted to know that the work was done. */
   readonly checked: string;
 }
@@ -30,13 +32,18 @@ export function figures(samples: readonly number[]): Figures {
   return { median, min: sorted[0]!, samples: sorted.length };
 }
 
-export function verdict({ ours, target, peers }: Row): Verdict {
-  if (target === undefined || "absent" in ours) return "-";
+export function verdict({ ours, target, faster, peers }: Row): Verdict {
+  if ("absent" in ours) return "-";
   const peer = peers["bcc"];
-  const most = target === "peer" ? peer : { median: target, min: target };
-  if (most === undefined || "absent" in most) return "-";
-  if (ours.median <= most.median) return "met";
-  return ours.min <= most.min ? "noisy" : "missed";
+  const limits: { readonly median: number; readonly min: number }[] = [];
+  if (typeof target === "number") limits.push({ median: target, min: target });
+  const times = target === "peer" ? 1 : faster;
+  if (times !== undefined && peer !== undefined && !("absent" in peer)) {
+    limits.push({ median: peer.median / times, min: peer.min / times });
+  }
+  if (limits.length === 0) return "-";
+  if (limits.every(({ median }) => ours.median <= median)) return "met";
+  return limits.every(({ min }) => ours.min <= min) ? "noisy" : "missed";
 }
 
 /** Our smallest figure over the peer's smallest: the figure that other people's load disturbs least. */
@@ -72,12 +79,12 @@ export function heading(): string {
 
 /** A line of the table, and lines below it for what does not fit: reasons and other peers. */
 export function textLines(row: Row): readonly string[] {
-  const { group, name, unit, ours, peers, target, checked } = row;
+  const { group, name, unit, ours, peers, checked } = row;
   const bcc = peers["bcc"];
   const cells = [
     `${group}: ${name}`,
     shown(ours, unit),
-    target === undefined ? "" : target === "peer" ? "<= BCC" : `${number(target)} ${unit.split("/")[0]}`,
+    targetText(row),
     bcc === undefined ? "" : shown(bcc, unit),
     ratio(row)?.toFixed(2) ?? "",
     verdict(row),
@@ -95,6 +102,16 @@ export function textLines(row: Row): readonly string[] {
   }
   lines.push(`    checked: ${checked}`);
   return lines;
+}
+
+function targetText({ target, faster, unit }: Row): string {
+  const parts = [
+    ...(target === undefined
+      ? []
+      : [target === "peer" ? "<= BCC" : `${number(target)} ${unit.split("/")[0]}`]),
+    ...(faster === undefined ? [] : [`${faster}x`]),
+  ];
+  return parts.join(", ");
 }
 
 function shown(side: Figures, unit: Unit): string {

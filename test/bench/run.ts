@@ -1,7 +1,7 @@
 // What rxbpf costs, beside BCC in the same run. As root:
 //
 // npm run bench                      every group
-// npm run bench -- start ring        some of: start, ring, perf, maps, attach, machine, corpus
+// npm run bench -- start ring        some of: start, streams, ring, perf, flood, maps, attach, machine, corpus
 // npm run bench -- --json            one JSON object per row
 // npm run bench -- --rounds 20       measurements per row and side (10)
 // npm run bench -- --update          stores the ratios in baseline.json, which later runs are compared with
@@ -17,6 +17,7 @@ import { Bcc } from "./bcc.ts";
 import { buildLibrary, Subjects } from "./build.ts";
 import type { Context } from "./context.ts";
 import { corpus } from "./corpus.ts";
+import { flood } from "./flood.ts";
 import { machine } from "./machine.ts";
 import { maps } from "./maps.ts";
 import { heading, jsonLine, type Row, textLines } from "./report.ts";
@@ -28,11 +29,15 @@ const groups: Readonly<Record<string, (context: Context) => Promise<void>>> = {
   start,
   ring,
   perf,
+  flood,
   maps,
   attach,
   machine,
   corpus,
 };
+
+/** Names for several groups. */
+const several: Readonly<Record<string, readonly string[]>> = { streams: ["ring", "perf", "flood"] };
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -87,9 +92,12 @@ async function bench(args: readonly string[]): Promise<readonly string[]> {
 function options(args: readonly string[]) {
   const names = Object.keys(groups);
   const { values, positionals } = parsed(args);
-  const unknown = positionals.find((name) => !names.includes(name));
+  const asked = positionals.flatMap((name) => several[name] ?? [name]);
+  const unknown = asked.find((name) => !names.includes(name));
   if (unknown !== undefined)
-    throw new UsageError(`no group "${unknown}"`, { hint: `groups are ${names.join(", ")}` });
+    throw new UsageError(`no group "${unknown}"`, {
+      hint: `groups are ${[...names, ...Object.keys(several)].join(", ")}`,
+    });
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new UsageError(`--rounds takes a whole number, not ${values.rounds}`);
@@ -97,7 +105,7 @@ function options(args: readonly string[]) {
     json: values.json,
     update: values.update,
     rounds,
-    chosen: positionals.length === 0 ? names : positionals,
+    chosen: asked.length === 0 ? names : [...new Set(asked)],
   };
 }
 

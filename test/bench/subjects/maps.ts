@@ -6,16 +6,16 @@ import { answerLines } from "./support.ts";
 const [path, size] = process.argv.slice(2);
 const entries = Number(size);
 const b = new BPF({ text: readFileSync(path!, "utf8") });
-const found = b.get_table<bigint, bigint>("table");
+const found = b.get_table<number, bigint>("table");
 if (!(found instanceof KeyedTable)) throw new TypeError("table has no keys");
-const table: KeyedTable<bigint, bigint> = found;
+const table: KeyedTable<number, bigint> = found;
 
 interface Work {
   readonly count: number;
   readonly total: number;
 }
 
-function walk(items: Iterable<readonly [bigint, bigint]>): Work {
+function walk(items: Iterable<readonly [number, bigint]>): Work {
   let count = 0;
   let total = 0n;
   for (const [, value] of items) {
@@ -25,24 +25,38 @@ function walk(items: Iterable<readonly [bigint, bigint]>): Work {
   return { count, total: Number(total) };
 }
 
-const ways: Readonly<Record<string, () => Work>> = {
+/** The first look of `snapshots()`. */
+function snapshot(): Promise<Work> {
+  return new Promise((resolve, reject) => {
+    const subscription = table.snapshots(60_000).subscribe({
+      next: (entries) => {
+        resolve(walk(entries));
+        setImmediate(() => subscription.unsubscribe());
+      },
+      error: reject,
+    });
+  });
+}
+
+const ways: Readonly<Record<string, () => Work | Promise<Work>>> = {
   update: () => {
-    for (let i = 0; i < entries; i++) table.set(BigInt(i), BigInt(i * 2));
+    for (let i = 0; i < entries; i++) table.set(i, BigInt(i * 2));
     return { count: entries, total: 0 };
   },
   lookup: () => {
     let total = 0n;
-    for (let i = 0; i < entries; i++) total += table.get(BigInt(i)) ?? 0n;
+    for (let i = 0; i < entries; i++) total += table.get(i) ?? 0n;
     return { count: entries, total: Number(total) };
   },
   iterate: () => walk(table.iteritems()),
   batch: () => walk(table.items_lookup_batch()),
+  snapshot,
 };
 
-await answerLines((line) => {
+await answerLines(async (line) => {
   const way = ways[line]!;
   const begin = performance.now();
-  const work = way();
+  const work = await way();
   return { seconds: (performance.now() - begin) / 1000, ...work };
 });
 b.close();
