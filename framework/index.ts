@@ -31,6 +31,8 @@ export {
   Table,
   type TableLike,
   type TypeChoice,
+  UserRecord,
+  UserRingTable,
 } from "../maps/index.ts";
 export type { Layout, TableDeclaration, VariableDeclaration } from "../maps/tables/declaration.ts";
 export type { Variable } from "../maps/tables/variable.ts";
@@ -91,6 +93,7 @@ export type {
   Command,
   CommandEnd,
   CommandOptions,
+  Counters,
   FeatureName,
   Link,
   MapOrigin,

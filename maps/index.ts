@@ -40,6 +40,7 @@ export type { StorageOwner } from "./tables/storage.ts";
 export { StorageTable } from "./tables/storage.ts";
 export type { Change, EventStreamOptions, PeriodOptions } from "./tables/stream-factory.ts";
 export { Table } from "./tables/table.ts";
+export { UserRecord, UserRingTable } from "./tables/user-ring.ts";
 
 /** What a table needs from its surroundings; its streams come from here. */
 export type OpenContext = Omit<TableContext, "streams">;

@@ -32,6 +32,7 @@ export type TableClass =
   | "references"
   | "storage"
   | "filter"
+  | "userRing"
   | "none";
 
 const NO_PREALLOC = 1;
@@ -80,7 +81,7 @@ export const mapKinds = {
   inode_storage: { ...storage, type: 28, since: "5.10" },
   task_storage: { ...storage, type: 29, since: "5.11" },
   bloom_filter: { ...queue, table: "filter", type: 30, since: "5.16" },
-  user_ringbuf: { ...queue, table: "none", valueSize: 0, type: 31, since: "6.1" },
+  user_ringbuf: { ...queue, table: "userRing", valueSize: 0, type: 31, since: "6.1" },
   cgrp_storage: { ...storage, type: 32, since: "6.2" },
 } as const satisfies Record<string, MapKind>;
 

@@ -39,6 +39,11 @@ export function definition(declared: Declared, isInner: boolean): readonly Part[
     const map = mapText(name, tag, [`${mapKinds.ringbuf.type}`], { entries: bytes });
     return [...map, `; bcc_drop_counter(${dropCounterOf(name)})`];
   }
+  if (kind === "user_ringbuf") {
+    // The kernel takes no value type for these: it is anchored as the types of events are.
+    const map = mapText(name, tag, [`${mapKinds.user_ringbuf.type}`], { entries: [entries] });
+    return [...map, "; bcc_sent_type(", name, ", ", value ?? "char", ")"];
+  }
   if (kind === "extern") {
     // A stand-in for the compiler: the other object's map takes its place when the programs are loaded.
     const map = mapText(name, tag, [`${mapKinds.hash.type}`], { key, value, entries: [entries] });
@@ -56,7 +61,7 @@ export function definition(declared: Declared, isInner: boolean): readonly Part[
   ];
   return mapText(name, tag, [`${row.type}`], {
     key: row.keySize === 0 ? undefined : key,
-    value: row.valueSize === 0 ? undefined : value,
+    value,
     entries: kind === "stack_trace" ? ["__rx_power_of_two(", entries, ")"] : [entries],
     flags: allFlags.flatMap((one, index) => (index === 0 ? one : [" | ", ...one])),
     inner,

@@ -27,6 +27,7 @@ const classes: Readonly<Record<TableClass, ((shown: Shown) => string) | null>> =
   references: ({ key, value }) => `ReferenceTable<${key}, ${value}>`,
   storage: ({ value }) => `StorageTable<${value}>`,
   filter: ({ value }) => `FilterTable<${value}>`,
+  userRing: ({ event }) => `UserRingTable<${event}>`,
   none: null,
 };
 

@@ -18,7 +18,7 @@ import { didYouMean, nearestNames } from "../core/diagnostics.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Scope } from "../core/scope.ts";
 import type { Btf } from "../object/btf.ts";
-import { opensProcesses, type RawMap, type Runtime } from "../runtime/types.ts";
+import { hasCounters, hasUserRings, opensProcesses, type RawMap, type Runtime } from "../runtime/types.ts";
 import { checkOptions } from "./options.ts";
 
 /** Named as in BCC. Types are C names ("u32", "char[16]", "struct key_t" of the source) or codecs. */
@@ -110,6 +110,8 @@ export class ObjectTables {
       scope,
       cpuCount: runtime.cpuCount,
       openEvents: (options) => runtime.openEvents(raw, options),
+      openCounters: hasCounters(runtime) ? (options) => runtime.openCounters(raw, options) : undefined,
+      openUserRing: hasUserRings(runtime) ? (map) => runtime.openUserRing(map) : undefined,
       drops: this.#dropsOf(raw.spec.name),
       buffers,
       openProcess: opensProcesses(runtime) ? (pid) => runtime.openProcess(pid) : undefined,

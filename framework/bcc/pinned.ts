@@ -2,7 +2,7 @@ import { type AnyTable, BufferGroup, openTable, type Table, type TypeChoice } fr
 import { assertDeclared, type TableDeclaration } from "../../maps/tables/declaration.ts";
 import { UnsupportedError } from "../core/errors.ts";
 import { Scope } from "../core/scope.ts";
-import { type MapOrigin, opensMaps } from "../runtime/types.ts";
+import { hasUserRings, type MapOrigin, opensMaps } from "../runtime/types.ts";
 import { openHost, type RuntimeChoice } from "../runtimes.ts";
 
 /** How to open a pinned table. */
@@ -81,6 +81,7 @@ function open(
       keyType,
       valueType,
       openEvents: (options) => runtime.openEvents(raw, options),
+      openUserRing: hasUserRings(runtime) ? (map) => runtime.openUserRing(map) : undefined,
       buffers: {
         perf: scope.own(new BufferGroup("perf buffers")),
         ring: scope.own(new BufferGroup("ring buffers")),

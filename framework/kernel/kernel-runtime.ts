@@ -4,6 +4,9 @@ import { Scope } from "../core/scope.ts";
 import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
 import type { AttachTarget } from "../programs/targets.ts";
 import type {
+  CounterOptions,
+  CounterRuntime,
+  Counters,
   EventOptions,
   EventSource,
   FeatureName,
@@ -17,6 +20,8 @@ import type {
   SharedMap,
   Support,
   TraceSource,
+  UserRing,
+  UserRingRuntime,
 } from "../runtime/types.ts";
 import { bpf, errnoOf } from "../sys/bpf.ts";
 import { Fd } from "../sys/fd.ts";
@@ -29,11 +34,13 @@ import { BtfObjects } from "./btf-objects.ts";
 import { openExisting } from "./existing-maps.ts";
 import { supports } from "./features.ts";
 import { createMap, kernelMap } from "./maps.ts";
+import { PerfCounters } from "./perf-counters.ts";
 import { isPermission } from "./permission.ts";
 import { openProcess } from "./processes.ts";
 import { kernelProgram, loadProgram } from "./programs.ts";
 import { PerfBuffer } from "./rings/perf-buffer.ts";
 import { RingBuffer } from "./rings/ringbuf.ts";
+import { KernelUserRing } from "./rings/user-ring.ts";
 import { type TestResult, testRun } from "./test-run.ts";
 import { TracePipe } from "./trace-pipe.ts";
 
@@ -46,7 +53,7 @@ export type KernelAccess = { readonly ok: true } | { readonly ok: false; readonl
  * Owns the types it loaded. What it created and attached belongs to the caller, and lives on when the runtime is
  * disposed.
  */
-export class KernelRuntime implements ProcessRuntime, OpeningRuntime {
+export class KernelRuntime implements ProcessRuntime, OpeningRuntime, CounterRuntime, UserRingRuntime {
   readonly name = "kernel";
   readonly cpuCount: number;
   readonly #scope = new Scope("the kernel runtime");
@@ -113,6 +120,16 @@ export class KernelRuntime implements ProcessRuntime, OpeningRuntime {
     throw new UsageError(
       `table "${name}" is a ${kind} map: only ring buffers and perf event arrays have records`,
     );
+  }
+
+  openCounters(map: RawMap, options: CounterOptions): Counters {
+    this.#scope.assertOpen();
+    return new PerfCounters(kernelMap(map), options);
+  }
+
+  openUserRing(map: RawMap): UserRing {
+    this.#scope.assertOpen();
+    return new KernelUserRing(kernelMap(map));
   }
 
   openProcess(pid: number): OpenDescriptor | null {

@@ -258,6 +258,62 @@ export function opensProcesses(runtime: Runtime): runtime is ProcessRuntime {
   return "openProcess" in runtime;
 }
 
+/** What counts, and where. */
+export interface CounterOptions {
+  /** `type` and `config` of `struct perf_event_attr`. */
+  readonly type: number;
+  readonly config: number | bigint;
+  /** Of this thread; -1 for everybody. */
+  readonly pid: number;
+  /** On this CPU; -1 for each. */
+  readonly cpu: number;
+}
+
+/** Counters that programs read through a perf event array. Disposing takes them out. */
+export interface Counters extends Disposable {
+  /** What they count to now, by CPU. */
+  values(): ReadonlyMap<number, bigint>;
+}
+
+/** A runtime that has the machine's perf counters. */
+export interface CounterRuntime extends Runtime {
+  openCounters(map: RawMap, options: CounterOptions): Counters;
+}
+
+/** Whether a runtime has perf counters. */
+export function hasCounters(runtime: Runtime): runtime is CounterRuntime {
+  return "openCounters" in runtime;
+}
+
+/** Room for one record in a ring, until it is submitted or discarded: do one of them, once. */
+export interface RingRoom {
+  readonly view: DataView;
+  readonly at: number;
+  submit(): void;
+  discard(): void;
+}
+
+/** A ring that this process writes. */
+export interface UserRing extends Disposable {
+  /** Bytes that no program has drained yet. */
+  readonly waiting: number;
+  /**
+   * Room for a record; null while there is none.
+   * @throws LayoutError for a record longer than the ring
+   */
+  reserve(length: number): RingRoom | null;
+}
+
+/** A runtime with rings that programs drain. */
+export interface UserRingRuntime extends Runtime {
+  openUserRing(map: RawMap): UserRing;
+}
+
+/** Whether a runtime has rings that programs drain. */
+export function hasUserRings(runtime: Runtime): runtime is UserRingRuntime {
+  return "openUserRing" in runtime;
+}
+
 /** Where a map is that exists already. */
 export type MapOrigin =
   /** Under a path of a BPF file system (4.4). */

@@ -95,6 +95,8 @@ export const BPF_F_LINK = 1 << 13;
 export const BPF_F_QUERY_EFFECTIVE = 1;
 
 /** Bit in the length word of a ring buffer record: not to be read. */
+/** As a signed word, which is what Atomics stores. */
+export const BPF_RINGBUF_BUSY_BIT = 0x80000000 | 0;
 export const BPF_RINGBUF_DISCARD_BIT = 0x40000000;
 /** Bytes before each ring buffer record. */
 export const BPF_RINGBUF_HDR_SZ = 8;

@@ -48,6 +48,7 @@ const shown: Readonly<Record<TableClass, readonly ("key" | "value" | "events")[]
   references: ["key", "value"],
   storage: ["value"],
   filter: ["value"],
+  userRing: ["events"],
   none: [],
 };
 

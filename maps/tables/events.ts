@@ -1,7 +1,7 @@
 import type { Observable } from "rxjs";
-import { UsageError } from "../../framework/core/errors.ts";
+import { UnsupportedError, UsageError } from "../../framework/core/errors.ts";
 import { viewOf } from "../../framework/core/layout.ts";
-import type { EventOptions, EventSource } from "../../framework/runtime/types.ts";
+import type { CounterOptions, Counters, EventOptions, EventSource } from "../../framework/runtime/types.ts";
 import type { EventView } from "../codecs/event-view.ts";
 import type { BufferGroup } from "./buffers.ts";
 import type { EventDecoding, RecordDecoder } from "./event-decoder.ts";
@@ -19,6 +19,8 @@ export interface EventParts extends TableParts {
   readonly buffers: EventBuffers;
   /** Ring buffers: records dropped so far, one total per CPU; the kernel does not count them. */
   readonly drops?: (() => readonly bigint[]) | undefined;
+  /** Puts perf counters into the map, where the runtime has any. */
+  readonly openCounters?: ((options: CounterOptions) => Counters) | undefined;
 }
 
 /** A BPF object's buffers that were opened with callbacks. */
@@ -56,8 +58,11 @@ export class EventTable<T> extends Table {
   readonly #feed: EventFeed;
   readonly #buffers: EventBuffers;
 
+  readonly #openCounters: ((options: CounterOptions) => Counters) | undefined;
+
   constructor(parts: EventParts) {
     super(parts);
+    this.#openCounters = parts.openCounters && ((options) => parts.scope.own(parts.openCounters!(options)));
     this.#decoding = parts.decoding;
     // The caller says which type the events are of.
     this.#decode = parts.decoding.decode as RecordDecoder<T>;
@@ -169,6 +174,22 @@ export class EventTable<T> extends Table {
   open_ring_buffer<C>(callback: RingCallback<C | undefined>, ctx?: C): void {
     this.#assertKind("ringbuf", "open_ring_buffer", "open_perf_buffer(callback)");
     this.#openPulled(this.#buffers.ring, {}, (data) => callback(ctx, data, data.length));
+  }
+
+  /**
+   * Puts a counter for each CPU into the table (4.3), which programs read with `perf_read` and `perf_counter_value`.
+   * `typ` and `config` are as for `attach_perf_event`. Counts everybody, or one thread; on all CPUs, or one. The counters
+   * stay until what is returned is disposed, or the BPF object is closed; `values()` reads them from here.
+   *
+   * @throws UnsupportedError for a counter that this machine lacks
+   */
+  open_perf_event(typ: number, config: number | bigint, pid = -1, cpu = -1): Counters {
+    this.assertOpen();
+    this.#assertKind("perf_event_array", "open_perf_event", "BPF_PERF_ARRAY");
+    if (this.#openCounters === undefined) {
+      throw new UnsupportedError(`open_perf_event on "${this.name}": this runtime has no perf counters`);
+    }
+    return this.#openCounters({ type: typ, config, pid, cpu });
   }
 
   #openPulled(

@@ -18,6 +18,7 @@ import { ReferenceTable } from "./references.ts";
 import { StackTable, type StackValue } from "./stacks.ts";
 import { StorageTable } from "./storage.ts";
 import type { Table, TableParts } from "./table.ts";
+import { type UserRingParts, UserRingTable } from "./user-ring.ts";
 
 /** A type given by hand: its C name ("u32", "char[16]", or one of the source's: "struct key_t"), or a codec. */
 export type TypeChoice = string | Codec<unknown>;
@@ -25,7 +26,8 @@ export type TypeChoice = string | Codec<unknown>;
 /** What a table needs from its surroundings, besides the map. */
 export interface TableContext
   extends Omit<TableParts, "raw">,
-    Pick<EventParts, "openEvents" | "buffers" | "drops"> {
+    Pick<EventParts, "openEvents" | "buffers" | "drops" | "openCounters">,
+    Partial<Pick<UserRingParts, "openUserRing">> {
   /** Possible CPUs of the runtime. */
   readonly cpuCount: number;
   /** Opens a process by its id, for the keys of task storage; null when there is none. */
@@ -50,7 +52,8 @@ export type AnyTable<K = unknown, V = unknown> = KeyedTable<K, V> &
   ReferenceTable<K, V> &
   Pick<StackTable, "walk"> &
   ProgramTable &
-  NestedTable<K>;
+  NestedTable<K> &
+  UserRingTable<V>;
 
 const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContext) => Table } = {
   keyed: (raw, context) =>
@@ -74,6 +77,13 @@ const openers: { readonly [C in TableClass]?: (raw: RawMap, context: TableContex
     // The compiler lays the value out as the struct that StackValue describes.
     new StackTable({ raw, ...context, value: valueCodec(raw, context) as Codec<StackValue> }),
   programs: (raw, context) => new ProgramTable({ raw, ...context }),
+  userRing: (raw, context) =>
+    new UserRingTable({
+      raw,
+      ...context,
+      record: chosen(raw, context.valueType) ?? sentCodec(raw),
+      openUserRing: context.openUserRing,
+    }),
   events: (raw, context) =>
     new EventTable({ raw, ...context, decoding: eventDecoding(raw.spec, chosen(raw, context.eventType)) }),
 };
@@ -106,6 +116,12 @@ const kindsBehind: Readonly<Record<string, readonly BtfKind[]>> = {
   union: ["union"],
   enum: ["enum", "enum64"],
 };
+
+/** What the declaration says that records are. */
+function sentCodec({ spec: { btf, eventTypes } }: RawMap): Codec<unknown> | undefined {
+  const [type] = eventTypes;
+  return btf === null || type === undefined ? undefined : codecOf(btf, type);
+}
 
 function chosen({ spec }: RawMap, type: TypeChoice | undefined): Codec<unknown> | undefined {
   if (typeof type !== "string") return type;

@@ -60,6 +60,8 @@ const sections: Readonly<Record<string, Section>> = {
   },
   Stacks: startProcess,
   "Perf events": startProcess,
+  Counters: startProcess,
+  "Sending to programs": startProcess,
   "Tail calls": startProcess,
   Histograms: openFile,
   "libbpf's dialect and globals": openFile,

@@ -216,6 +216,10 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
   static typeof(__builtin_choose_expr(__rx_is_pointer(x), (typeof(&*(x)))0, (typeof(x) *)0)) anchor                \
       __attribute__((section(".bcc.types"), used))
 
+/* What the host sends through a user ring buffer, whose map has no type of its own. */
+#define bcc_sent_type(map, type)                                                                                   \
+  static __typeof__(type) *__bcc_event_##map __attribute__((section(".bcc.types"), used))
+
 /*
  * Where events of several types share a buffer and their lengths do not tell them apart, the compiler is told so by a
  * macro of the buffer's own, `tags`. Then a record has eight bytes before the event, which the host takes off again:

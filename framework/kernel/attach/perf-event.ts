@@ -4,9 +4,8 @@ import { type PerfEventAttr, perfEventBits, perfEventFields } from "../../progra
 import { type AttachTarget, describeTarget } from "../../programs/targets.ts";
 import type { Link } from "../../runtime/types.ts";
 import { errnoOf } from "../../sys/bpf.ts";
-import { watchCpus } from "../../sys/cpu-watch.ts";
 import type { Fd } from "../../sys/fd.ts";
-import { kernelRelease, onlineCpus } from "../../sys/proc.ts";
+import { kernelRelease } from "../../sys/proc.ts";
 import {
   PERF_COUNT_SW_BPF_OUTPUT,
   PERF_TYPE_HARDWARE,
@@ -15,6 +14,7 @@ import {
   PERF_TYPE_SOFTWARE,
   PERF_TYPE_TRACEPOINT,
 } from "../../uapi/perf-event.ts";
+import { CpuEvents, unlessGone } from "../cpu-events.ts";
 import { buildLink, KernelLink } from "../kernel-link.ts";
 import { openPerfEvent, type PerfEventOptions, runOnEvent } from "../perf-events.ts";
 import { isPermission } from "../permission.ts";
@@ -121,55 +121,6 @@ function threadsOf(pid: number): readonly number[] {
     return readdirSync(`/proc/${pid}/task`).map(Number);
   } catch {
     return [];
-  }
-}
-
-/** The result, or undefined when the errno says that what it was for has gone meanwhile. */
-function unlessGone<T>(errno: string, action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (errnoOf(error) === errno) return undefined;
-    throw error;
-  }
-}
-
-/** One event on each CPU that runs, for as long as it runs. */
-class CpuEvents implements Disposable {
-  readonly #open: (cpu: number) => Fd;
-  readonly #events = new Map<number, Fd>();
-  #watch: Disposable | undefined;
-
-  /** @throws SyscallError to be wrapped by the caller */
-  constructor(open: (cpu: number) => Fd) {
-    this.#open = open;
-    try {
-      // Watched first: a CPU that comes online in between is then seen twice, and not missed.
-      this.#watch = watchCpus(({ cpu, isOnline }) => {
-        this.#remove(cpu);
-        if (isOnline) this.#add(cpu);
-      });
-      for (const cpu of onlineCpus()) this.#add(cpu);
-    } catch (error) {
-      this[Symbol.dispose]();
-      throw error;
-    }
-  }
-
-  #add(cpu: number): void {
-    const event = unlessGone("ENODEV", () => this.#open(cpu));
-    if (event !== undefined) this.#events.set(cpu, event);
-  }
-
-  /** The kernel stops an event for good when its CPU goes. */
-  #remove(cpu: number): void {
-    this.#events.get(cpu)?.[Symbol.dispose]();
-    this.#events.delete(cpu);
-  }
-
-  [Symbol.dispose](): void {
-    this.#watch?.[Symbol.dispose]();
-    for (const cpu of [...this.#events.keys()]) this.#remove(cpu);
   }
 }
 

@@ -146,9 +146,9 @@ test("a given type of another size than the map's is refused", () => {
 });
 
 test("a kind without a table is refused by its name", () => {
-  const open = (): unknown => openTable(new MemoryMap({ kind: "user_ringbuf" }), contextOf());
+  const open = (): unknown => openTable(new MemoryMap({ kind: "struct_ops" }), contextOf());
   expect(open).toThrow(UnsupportedError);
-  expect(open).toThrow(/user_ringbuf/);
+  expect(open).toThrow(/struct_ops/);
 });
 
 test("every use after closing is a ClosedError that names the table", () => {
