@@ -76,6 +76,13 @@ ln -sf /proc/self/fd/1 dev/stdout
 ln -sf /proc/self/fd/2 dev/stderr
 ip link set lo up
 hostname guest
+# The kernel loads what a request needs (a queueing discipline, a protocol) by a program of the first root, not of the chroot's.
+cat >/bin/load-module <<'END'
+#!/bin/busybox sh
+exec /bin/busybox chroot /merged /sbin/modprobe "$@"
+END
+chmod 755 /bin/load-module
+echo /bin/load-module >/proc/sys/kernel/modprobe
 
 shared=/merged${sharedFolder}
 mkdir -p $shared

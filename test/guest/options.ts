@@ -9,6 +9,8 @@ export interface GuestOptions {
   readonly filters: readonly string[];
   /** Shell text to run in the guest instead of the tests. */
   readonly command: string | undefined;
+  /** Run the tests of every way to attach, and write down what came of them. */
+  readonly record: boolean;
   readonly list: boolean;
   readonly help: boolean;
   /** For one kernel, from power-on to power-off. */
@@ -20,9 +22,10 @@ export interface GuestOptions {
 /** What `--help` prints. */
 export const usage = `Runs test/kernel and test/conformance inside guest kernels (QEMU, no KVM).
 
-  --kernel NAME      one kernel of kernels.json; repeatable; default: all
+  --kernel NAME      one kernel of kernels.json, or "here" for this machine's own; repeatable; default: all of the file
   --filter TEXT      only test files whose path has TEXT, else only tests whose name matches it; repeatable
   --command TEXT     run this shell command in the guest instead of the tests
+  --record           only the tests that docs/kernels.md lists, in files whose path has a filter's text; writes that page
   --timeout SECONDS  limit for one kernel (default 1800)
   --silence SECONDS  limit without any output (default 180)
   --list             show the kernels and whether they are downloaded
@@ -41,7 +44,12 @@ export function parseOptions(args: readonly string[]): GuestOptions {
     throw new UsageError("--command runs no tests, so --filter has nothing to choose from", {
       hint: "give one of the two",
     });
+  if (values.command !== undefined && values.record === true)
+    throw new UsageError("--command runs no tests, so --record has nothing to write down", {
+      hint: "give one of the two",
+    });
   return {
+    record: values.record ?? false,
     kernels: values.kernel ?? [],
     filters: values.filter ?? [],
     command: values.command,
@@ -64,6 +72,7 @@ function parseFlags(args: readonly string[]) {
         command: { type: "string" },
         timeout: { type: "string" },
         silence: { type: "string" },
+        record: { type: "boolean" },
         list: { type: "boolean" },
         help: { type: "boolean" },
       },

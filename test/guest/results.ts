@@ -43,6 +43,11 @@ export class TestResults {
     }
   }
 
+  /** Every test that ended, in the order of their ends. */
+  get all(): readonly TestEnded[] {
+    return this.#tests;
+  }
+
   /** Tests that passed. */
   get passed(): number {
     return this.#in("passed").length;

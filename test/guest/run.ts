@@ -1,14 +1,20 @@
 import { fileURLToPath } from "node:url";
 import { BpfError, UsageError } from "../../framework/core/errors.ts";
+import { kernelVersion } from "../../framework/sys/proc.ts";
 import { type GuestOutcome, runInGuest } from "./guest.ts";
+import { runHere } from "./here.ts";
 import { chooseKernels, type KernelChoice, prepareKernel } from "./kernels.ts";
 import { type GuestOptions, parseOptions, usage } from "./options.ts";
 import { cachedPackage } from "./packages.ts";
+import { chooseKinds, recordRun } from "./record.ts";
 import { TestResults } from "./results.ts";
 import { ensureTools } from "./tools.ts";
-import { chooseTests, vitestCommand } from "./vitest-command.ts";
+import { chooseTests, type TestChoice, vitestCommand } from "./vitest-command.ts";
 
 const checkout = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+
+/** The name of this machine's own kernel. */
+const HERE = "here";
 
 process.exitCode = await main(process.argv.slice(2));
 
@@ -16,16 +22,47 @@ process.exitCode = await main(process.argv.slice(2));
 async function main(args: readonly string[]): Promise<number> {
   try {
     const options = parseOptions(args);
-    const kernels = chooseKernels(options.kernels);
+    const named = options.kernels.filter((name) => name !== HERE);
+    const isHereOnly = named.length === 0 && options.kernels.length > 0;
+    const kernels = isHereOnly ? [] : chooseKernels(named);
     if (options.help) return show([usage]);
     if (options.list) return show(kernels.map(describeKernel));
+    const here = options.kernels.includes(HERE) ? await runTestsHere(options) : 0;
+    if (isHereOnly) return here;
     ensureTools(print);
-    return await runAll(kernels, options);
+    return Math.max(here, await runAll(kernels, options));
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
     console.error(`test:guest: ${error.describe()}`);
     return error instanceof UsageError ? 2 : 1;
   }
+}
+
+function testsOf({ filters, record }: GuestOptions): TestChoice {
+  return record ? chooseKinds(filters) : chooseTests(checkout, filters);
+}
+
+async function runTestsHere(options: GuestOptions): Promise<number> {
+  if (options.command !== undefined) {
+    throw new UsageError("--command is for guests", { hint: "run it in a shell" });
+  }
+  const say = (line: string) => print(`[${HERE}] ${line}`);
+  const start = performance.now();
+  const tests = testsOf(options);
+  const results = new TestResults({ byName: tests.name !== undefined });
+  const status = await runHere({
+    checkout,
+    text: vitestCommand(tests),
+    onOutput: (line) => say(`| ${line}`),
+    onResult: (line) => {
+      const shown = results.add(line);
+      if (shown !== undefined) say(shown);
+    },
+  });
+  const { major, minor } = kernelVersion();
+  if (options.record) recordRun(`${major}.${minor}`, results.all);
+  const elapsed = `${((performance.now() - start) / 1000).toFixed(1)} s in all`;
+  return reportTests(results, { status, trouble: undefined, console: [] }, { say, elapsed });
 }
 
 /** One kernel after the other: two emulated guests at a time would only slow each other down. */
@@ -47,7 +84,7 @@ async function runKernel(choice: KernelChoice, options: GuestOptions, signal: Ab
   const kernel = prepareKernel(choice, say);
   say(`booting ${kernel.packageName}`);
   const start = performance.now();
-  const tests = chooseTests(checkout, options.filters);
+  const tests = testsOf(options);
   const results = new TestResults({ byName: tests.name !== undefined });
   const outcome = await runInGuest({
     kernel,
@@ -65,6 +102,7 @@ async function runKernel(choice: KernelChoice, options: GuestOptions, signal: Ab
   });
   const elapsed = `${((performance.now() - start) / 1000).toFixed(1)} s in all`;
   reportTrouble(outcome, say);
+  if (options.record) recordRun(choice.name, results.all);
   if (options.command === undefined) return reportTests(results, outcome, { say, elapsed });
   say(`${outcome.status === undefined ? "did not end" : `exit status ${outcome.status}`}, ${elapsed}`);
   return outcome.trouble === undefined ? (outcome.status ?? 1) : 1;
