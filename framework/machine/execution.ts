@@ -18,6 +18,9 @@ export const FRAME_STRIDE = FRAME_BYTES + 64;
 /** Tail calls that one run may make (MAX_TAIL_CALL_CNT of the kernel). */
 export const MOST_TAIL_CALLS = 33;
 
+/** Bytes that helpers copy or look at in the time of one instruction. */
+const BYTES_PER_STEP = 64;
+
 /** Ring records that one run may hold reserved at a time. */
 const MOST_RECORDS = 8;
 
@@ -283,6 +286,12 @@ export class Execution {
     this.services.space.remove(region);
   }
 
+  /** Takes instructions from the budget for what a helper does. @throws MachineFault when none are left */
+  charge(steps: number): void {
+    this.budget -= steps;
+    if (this.budget < 0) throw this.outOfBudget(this.slot);
+  }
+
   get cpuCount(): number {
     return this.services.cpuCount;
   }
@@ -303,6 +312,8 @@ export class Execution {
       region.allows(at, size, write)
     ) {
       this.reached = region;
+      // A helper works on all of it: what is long takes time, which counts as instructions.
+      if (size >= BYTES_PER_STEP) this.charge(Math.floor(size / BYTES_PER_STEP));
       return at;
     }
     throw this.badAccess(this.slot, { low: r[2 * register]!, high: r[2 * register + 1]!, size, write });

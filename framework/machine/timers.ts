@@ -29,6 +29,9 @@ const CLOCKS = [1, 7];
 /** BPF_F_TIMER_ABS: the time is one of the clock, not from now. */
 const ABSOLUTE = 1;
 
+/** No timer rings sooner, so that one that sets itself again does not keep a virtual clock from going on. */
+const LEAST_DELAY = 1000n;
+
 /** Timers that programs keep in map values, by where they are. */
 export class Timers implements Disposable {
   readonly #timers = new Map<string, Timer>();
@@ -63,7 +66,7 @@ export class Timers implements Disposable {
     if (timer === undefined || timer.callback === null || (flags & ~ABSOLUTE) !== 0) return errno.EINVAL;
     timer.cancel?.();
     const delay = flags === ABSOLUTE ? time - clock.monotonic() : time;
-    timer.cancel = clock.after(delay > 0n ? delay : 0n, () => this.#ring(at, timer, clock));
+    timer.cancel = clock.after(delay > LEAST_DELAY ? delay : LEAST_DELAY, () => this.#ring(at, timer, clock));
     return 0;
   }
 

@@ -17,6 +17,7 @@ export function lookup(run: Execution): void {
   const map = run.map(1);
   const at = run.reach(2, map.spec.keySize, false);
   const { store } = map;
+  if (store.lookupSteps > 0) run.charge(store.lookupSteps);
   if (store.mapAt === undefined) {
     giveValue(run, map, store.find(run.reached.bytes, at, run.happening.cpu));
     return;
@@ -76,31 +77,26 @@ export function take(keep: boolean): (run: Execution) => void {
   };
 }
 
+/** Empty places that a walk passes in the time of one instruction. */
+const PLACES_PER_STEP = 16;
+
 /** bpf_for_each_map_elem(map, callback, context, flags): calls for each entry until the callback gives 1. */
 export function forEach(run: Execution): void {
   const map = run.map(1);
   const { store, spec } = map;
   const slot = run.functionSlot(2);
-  const isWalkable = ["hash", "percpu_hash", "lru_hash", "lru_percpu_hash", "array", "percpu_array"].includes(
-    spec.kind,
-  );
-  if (!isWalkable || run.number(4) !== 0) return run.result(errno.EINVAL);
+  if (store.placeAfter === undefined || run.number(4) !== 0) return run.result(errno.EINVAL);
   const registers = run.registers.slice(0, 12);
   const key = run.scratch(`a key of table "${spec.name}"`, spec.keySize);
   let count = 0;
   try {
-    const next = new Uint8Array(spec.keySize);
-    let after: Uint8Array | null = null;
-    // An entry that its callback deletes would send the walk back to the beginning.
-    const keys: Uint8Array[] = [];
-    while (keys.length < spec.maxEntries && store.next(after, next) === 0) {
-      after = next.slice();
-      keys.push(after);
-    }
-    for (const each of keys) {
-      const at = store.find(each, 0, run.happening.cpu);
+    // By place, so that callbacks may delete any entry, and none comes twice.
+    let place = store.placeAfter(-1);
+    for (let before = -1; place >= 0; before = place, place = store.placeAfter(place)) {
+      run.charge(Math.ceil((place - before) / PLACES_PER_STEP));
+      store.keyAt!(place, key.bytes);
+      const at = store.find(key.bytes, 0, run.happening.cpu);
       if (at < 0) continue;
-      key.bytes.set(each);
       run.callBack(slot, (own) => {
         own.set(registers.subarray(2, 4), 2);
         own.set([key.low(0), key.high], 4);

@@ -26,24 +26,27 @@ export function readAny(run: Execution, address: bigint, into: Uint8Array): bool
   return true;
 }
 
-/** The bytes of a text before its NUL, at most `most`; undefined when they cannot be read. */
-export function readText(run: Execution, address: bigint, most: number): Uint8Array | undefined {
-  const parts: number[] = [];
+/** What was read of a text last: one read is over before the next. */
+const page = new Uint8Array(Number(PAGE_BYTES));
+
+/** Copies a text from any address, without its NUL: its length, or -1 when it cannot be read. What does not fit is left. */
+export function readText(run: Execution, address: bigint, into: Uint8Array): number {
   let at = BigInt.asUintN(64, address);
-  while (parts.length < most) {
+  for (let done = 0; done < into.length; ) {
     // Up to the end of a page at a time, and byte by byte where that much cannot be read.
     const left = Number(PAGE_BYTES - (at % PAGE_BYTES));
-    let part = new Uint8Array(Math.min(left, most - parts.length));
+    let part = page.subarray(0, Math.min(left, into.length - done));
     if (!readAny(run, at, part)) {
-      part = new Uint8Array(1);
-      if (!readAny(run, at, part)) return undefined;
+      part = page.subarray(0, 1);
+      if (!readAny(run, at, part)) return -1;
     }
     const end = part.indexOf(0);
-    for (const byte of end < 0 ? part : part.subarray(0, end)) parts.push(byte);
-    if (end >= 0) return Uint8Array.from(parts);
+    into.set(end < 0 ? part : part.subarray(0, end), done);
+    if (end >= 0) return done + end;
+    done += part.length;
     at += BigInt(part.length);
   }
-  return Uint8Array.from(parts);
+  return into.length;
 }
 
 type Space = "user" | "kernel" | "any";
@@ -71,14 +74,10 @@ export function probeReadText(space: Space): (run: Execution) => void {
     const into = run.bytes(1, size, true);
     const address = run.big(3);
     if (size === 0) return run.result(0);
-    const text = isIn(space, address) ? readText(run, address, size - 1) : undefined;
-    if (text === undefined) {
-      into.fill(0);
-      return run.result(errno.EFAULT);
-    }
-    into.set(text);
-    into[text.length] = 0;
-    run.result(text.length + 1);
+    const length = isIn(space, address) ? readText(run, address, into.subarray(0, size - 1)) : -1;
+    if (length < 0) into.fill(0);
+    else into[length] = 0;
+    run.result(length < 0 ? errno.EFAULT : length + 1);
   };
 }
 

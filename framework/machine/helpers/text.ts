@@ -8,12 +8,22 @@ const MOST_TEXT = 512;
 /** Bytes that bpf_trace_printk prints at most (MAX_BPRINTF_BUF). */
 const MOST_PRINTED = 1024;
 
+/** Bytes of a format, and of a text that is to be a number, that are looked at. */
+const MOST_FORMAT = 4096;
+
 const decoder = new TextDecoder();
+
+/** A text at any address, at most so many bytes of it; undefined when it cannot be read. */
+function textAt(run: Execution, address: bigint, most: number): string | undefined {
+  const bytes = new Uint8Array(most);
+  const length = readText(run, address, bytes);
+  return length < 0 ? undefined : decoder.decode(bytes.subarray(0, length));
+}
 
 /** The format at a register, or an error: it ends with a NUL. */
 function formatAt(run: Execution, register: number, size: number): string | number {
   const bytes = run.bytes(register, size, false);
-  if (size === 0 || bytes[size - 1] !== 0) return errno.EINVAL;
+  if (size === 0 || size > MOST_FORMAT || bytes[size - 1] !== 0) return errno.EINVAL;
   return decoder.decode(bytes.subarray(0, bytes.indexOf(0)));
 }
 
@@ -23,8 +33,7 @@ function formatted(run: Execution, text: string | number, values: readonly bigin
   return format(text, {
     next: () => values[at++],
     text(address) {
-      const bytes = readText(run, address, MOST_TEXT);
-      return bytes === undefined ? undefined : decoder.decode(bytes);
+      return textAt(run, address, MOST_TEXT);
     },
     bytes(address, size) {
       const bytes = new Uint8Array(size);
@@ -67,9 +76,9 @@ export function snprintf(run: Execution): void {
   const size = run.word(2);
   const into = run.bytes(1, size, true);
   const values = valuesAt(run, 4, run.word(5));
-  const text = readText(run, run.big(3), MOST_PRINTED);
+  const text = textAt(run, run.big(3), MOST_PRINTED);
   if (values === undefined || text === undefined) return run.result(errno.EINVAL);
-  const made = formatted(run, decoder.decode(text), values);
+  const made = formatted(run, text, values);
   if (typeof made === "number") return run.result(made);
   const bytes = new TextEncoder().encode(made);
   if (size > 0) {
@@ -84,7 +93,11 @@ export function snprintf(run: Execution): void {
 export function strncmp(run: Execution): void {
   const size = run.word(2);
   const left = run.bytes(1, size, false);
-  const right = readText(run, run.big(3), size) ?? new Uint8Array(0);
+  // Behind the end of the first text nothing counts.
+  const end = left.indexOf(0);
+  const right = new Uint8Array(end < 0 ? size : end + 1);
+  const length = readText(run, run.big(3), right);
+  right.fill(0, Math.max(length, 0));
   for (let i = 0; i < size; i++) {
     const difference = left[i]! - (right[i] ?? 0);
     if (difference !== 0) return run.result(difference < 0 ? -1 : 1);
@@ -100,7 +113,7 @@ const BASE_MASK = 0x1f;
 export function stringToNumber(signed: boolean): (run: Execution) => void {
   return (run) => {
     const size = run.word(2);
-    const text = decoder.decode(run.bytes(1, size, false));
+    const text = decoder.decode(run.bytes(1, size, false).subarray(0, MOST_FORMAT));
     const at = run.reach(4, 8, true);
     const { view } = run.reached;
     const flags = run.number(3);

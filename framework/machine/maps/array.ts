@@ -69,6 +69,14 @@ export class ArrayStore extends Store {
     return { key: new Uint8Array(Uint32Array.of(index).buffer), valueAt: this.#slab.offset(index, 0) };
   }
 
+  override placeAfter(place: number): number {
+    return place + 1 < this.spec.maxEntries ? place + 1 : -1;
+  }
+
+  override keyAt(place: number, into: Uint8Array): void {
+    new DataView(into.buffer, into.byteOffset, 4).setUint32(0, place, true);
+  }
+
   override remove(): number {
     return errno.EINVAL;
   }

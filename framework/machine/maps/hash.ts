@@ -82,6 +82,14 @@ export class HashStore extends Store {
     return { key, valueAt: this.#slab.offset(slot, 0) };
   }
 
+  override placeAfter(place: number): number {
+    return this.#keys.after(place);
+  }
+
+  override keyAt(place: number, into: Uint8Array): void {
+    this.#keys.copyKey(place, into);
+  }
+
   override remove(key: Uint8Array, at: number): number {
     const slot = this.#keys.find(key, at);
     if (slot === NONE) return errno.ENOENT;

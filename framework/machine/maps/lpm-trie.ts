@@ -20,6 +20,8 @@ export class PrefixStore extends Store {
   readonly #bits: number;
   /** How many prefixes of each length there are. */
   readonly #lengths: Uint32Array;
+  /** How many lengths there are. */
+  #lengthCount = 0;
   readonly #probe: Uint8Array;
   /** Keys as they were given, by slot. */
   #given: Uint8Array;
@@ -36,6 +38,10 @@ export class PrefixStore extends Store {
 
   override get region(): Region {
     return this.#slab.region;
+  }
+
+  override get lookupSteps(): number {
+    return Math.ceil((this.#lengthCount * this.spec.keySize) / 8);
   }
 
   override find(key: Uint8Array, at: number): number {
@@ -80,7 +86,7 @@ export class PrefixStore extends Store {
       if (flags === EXIST) return errno.ENOENT;
       slot = this.#keys.add(this.#probe, 0);
       if (slot === NONE) return errno.ENOSPC;
-      this.#lengths[length]!++;
+      if (this.#lengths[length]!++ === 0) this.#lengthCount++;
       this.#slab.reserve(slot);
     } else if (flags === NOEXIST) return errno.EEXIST;
     this.#slab.write(slot, value, valueAt, 0);
@@ -104,7 +110,7 @@ export class PrefixStore extends Store {
     if (length > this.#bits) return errno.EINVAL;
     const slot = this.#exact(key, at, length);
     if (slot === NONE) return errno.ENOENT;
-    this.#lengths[length]!--;
+    if (--this.#lengths[length]! === 0) this.#lengthCount--;
     this.#keys.remove(slot);
     return 0;
   }

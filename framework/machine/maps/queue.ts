@@ -26,15 +26,28 @@ abstract class KeylessStore extends Store {
   }
 }
 
+/** Values that there is room for at first. */
+const FIRST_ENTRIES = 16;
+
 /** queue, stack: values without keys, taken out in the order they came or the other way round. */
 export class QueueStore extends KeylessStore {
   protected readonly refusal = errno.EINVAL;
-  readonly #values: Uint8Array[] = [];
-  /** Values before this one were taken; they are dropped from time to time. */
+  /** Values one after another, in a circle that grows until it has room for all. */
+  #bytes: Uint8Array;
+  #room: number;
+  /** Which of them is the oldest. */
   #head = 0;
+  #size = 0;
 
-  get #size(): number {
-    return this.#values.length - this.#head;
+  constructor(spec: MapSpec) {
+    super(spec);
+    this.#room = Math.min(spec.maxEntries, FIRST_ENTRIES);
+    this.#bytes = new Uint8Array(this.#room * spec.valueSize);
+  }
+
+  /** Where the value that is `index` behind the oldest begins. */
+  #place(index: number): number {
+    return ((this.#head + index) % this.#room) * this.spec.valueSize;
   }
 
   /** With BPF_EXIST the oldest value makes room in a full map. */
@@ -45,28 +58,41 @@ export class QueueStore extends KeylessStore {
       if (flags !== EXIST) return errno.E2BIG;
       this.#dropFirst();
     }
-    this.#values.push(value.slice(at, at + valueSize));
+    if (this.#size === this.#room) this.#grow();
+    this.#bytes.set(value.subarray(at, at + valueSize), this.#place(this.#size));
+    this.#size++;
     return 0;
   }
 
   override take(into: Uint8Array, at: number, keep: boolean): number {
-    const isStack = this.spec.kind === "stack";
-    const value = this.#size === 0 ? undefined : isStack ? this.#values.at(-1) : this.#values[this.#head];
-    if (value === undefined) {
-      into.fill(0, at, at + this.spec.valueSize);
+    const { valueSize, kind } = this.spec;
+    if (this.#size === 0) {
+      into.fill(0, at, at + valueSize);
       return errno.ENOENT;
     }
-    into.set(value, at);
+    const isStack = kind === "stack";
+    const from = this.#place(isStack ? this.#size - 1 : 0);
+    into.set(this.#bytes.subarray(from, from + valueSize), at);
     if (keep) return 0;
-    if (isStack) this.#values.pop();
+    if (isStack) this.#size--;
     else this.#dropFirst();
     return 0;
   }
 
   #dropFirst(): void {
-    this.#head++;
-    if (this.#head < 64 || this.#head * 2 < this.#values.length) return;
-    this.#values.splice(0, this.#head);
+    this.#head = (this.#head + 1) % this.#room;
+    this.#size--;
+  }
+
+  #grow(): void {
+    const { maxEntries, valueSize } = this.spec;
+    const room = Math.min(maxEntries, 2 * this.#room);
+    const bytes = new Uint8Array(room * valueSize);
+    const first = this.#bytes.subarray(this.#head * valueSize);
+    bytes.set(first);
+    bytes.set(this.#bytes.subarray(0, this.#head * valueSize), first.length);
+    this.#bytes = bytes;
+    this.#room = room;
     this.#head = 0;
   }
 

@@ -41,6 +41,17 @@ export abstract class Store {
     return -1;
   }
 
+  /** How many instructions' time a lookup takes, for kinds where that depends on what is in the map. */
+  get lookupSteps(): number {
+    return 0;
+  }
+
+  /** Kinds that programs can walk over: the place of the entry after another one's, after -1 the first; -1 at the end. */
+  placeAfter?(place: number): number;
+
+  /** Copies the key of a place. */
+  keyAt?(place: number, into: Uint8Array): void;
+
   /** Copies a value out, with all CPUs. 0 or an error. */
   read(_key: Uint8Array, _into: Uint8Array): number {
     return errno.ENOTSUPP;
