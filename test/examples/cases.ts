@@ -27,6 +27,15 @@ export interface ExampleCase {
   readonly needs?: readonly FeatureName[];
   /** Whether it runs on a device, which the test makes in a network namespace. */
   readonly needsDevice?: true;
+  /** How it runs in the machine: with a command to watch, and lines that must appear; or why it cannot. */
+  readonly machine: MachineCase | { readonly cannot: string };
+}
+
+/** One run of an example in the machine. */
+export interface MachineCase {
+  readonly command: readonly string[];
+  readonly args?: readonly string[];
+  readonly shows: RegExp;
 }
 
 type StageParts = Pick<Stage, "cause" | "shows"> & Partial<Stage>;
@@ -55,6 +64,13 @@ function traced(pid: number, rest: string): RegExp {
   return line(String.raw` *\S+-${pid} +\[\d{3}\] \S+ +\d+\.\d{6}: ${rest}`);
 }
 
+/** A line of the machine's own trace pipe. */
+function tracedInMachine(rest: string): RegExp {
+  return line(String.raw` *\S+-\d+ +\[\d{3}\] \S+ +\d+\.\d{6}: ${rest}`);
+}
+
+const NEEDS_DEVICE = { cannot: "packets of a device do not come to a process" };
+
 /** A user that runs nothing else. */
 const UNUSED_UID = 54321;
 
@@ -63,6 +79,7 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
   "hello.ts": {
     stage: () => ofProcesses((own) => own.exec(), [(pid) => traced(pid, "Hello World!")], ["--follow"]),
     total: /^\d+ events seen, runtime kernel$/,
+    machine: { command: ["true"], args: ["--follow"], shows: tracedInMachine("Hello World!") },
   },
   "hello_map.ts": {
     stage: () =>
@@ -71,14 +88,20 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
         shows: (stdout) => new RegExp(`\\bID ${UNUSED_UID}: [1-9]`).test(stdout),
       }),
     total: /^total: (?:(?:ID \d+: \d+\s*)+|nothing was started)$/,
+    machine: {
+      command: ["sh", "-c", "true; /bin/true"],
+      shows: line(String.raw`total: ID ${process.getuid!()}: [1-9]\d*`),
+    },
   },
   "hello_buffer.ts": {
     stage: () => ofProcesses((own) => own.exec(), [(pid, name) => line(`${pid} 0 ${name} Hello World`)]),
     total: /^total: \d+ events$/,
+    machine: { command: ["sh", "-c", "exec true"], shows: line(String.raw`\d+ \d+ sh Hello World`) },
   },
   "hello_ring_buffer.ts": {
     stage: () => ofProcesses((own) => own.exec(), [(pid, name) => line(`${pid} 0 ${name} Hello World`)]),
     total: /^total: \d+ events, 0 lost$/,
+    machine: { command: ["sh", "-c", "exec true"], shows: line(String.raw`\d+ \d+ sh Hello World`) },
   },
   "hello_tail.ts": {
     // timeout(1) makes a timer, sets it, and makes a process group of its own, which is no ignored call.
@@ -90,20 +113,30 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
         ),
       ),
     total: /^total: \d+ lines, 78 slots filled$/,
+    machine: {
+      command: ["timeout", "5", "/bin/true"],
+      shows: line(String.raw`timeout-\d+ +Creating a timer`),
+    },
   },
   "hello_open.ts": {
     stage: () =>
       ofProcesses((own) => own.open(), [(pid) => traced(pid, "(?:bpf_trace_printk: )?Hello, World!")]),
     total: /^total: \d+ lines$/,
+    machine: { command: ["cat", "/etc/passwd"], shows: tracedInMachine("bpf_trace_printk: Hello, World!") },
   },
   "bpf_syscalls.ts": {
     stage: () => stage({ cause: callBpf, shows: (stdout) => line(`.+-${process.pid} 0`).test(stdout) }),
     total: /^total: \d+ calls of bpf\(2\)$/,
+    machine: { command: [...rxbpf, "doctor"], shows: line(String.raw`.+-\d+ \d+`) },
   },
   "hello_exec.ts": {
     stage: () =>
       ofProcesses((own) => own.exec(), [(pid) => line(String.raw`\d+\.\d{6} \S+-${pid} Hello, BPF World!`)]),
     total: /^total: \d+ lines$/,
+    machine: {
+      command: ["sh", "-c", "exec true"],
+      shows: line(String.raw`\d+\.\d{6} sh-\d+ Hello, BPF World!`),
+    },
   },
   "xdp_hello.ts": {
     async stage() {
@@ -121,6 +154,7 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
     },
     total: /^total: \d+ packets$/,
     needsDevice: true,
+    machine: NEEDS_DEVICE,
   },
   "hello_func.ts": {
     stage: () =>
@@ -129,6 +163,7 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
         shows: (stdout) => new RegExp(`\\bsyscall ${umaskNumber}: \\d{3}`).test(stdout),
       }),
     total: /^total: \d+ calls; syscall \d+: \d+/,
+    machine: { command: ["sh", "-c", "umask 077"], shows: new RegExp(`\\bsyscall ${umaskNumber}: \\d`) },
   },
   "sockex1.ts": {
     stage: () =>
@@ -137,11 +172,13 @@ export const cases: Readonly<Record<string, ExampleCase>> = {
         shows: (stdout) => /^TCP [1-9]\d* UDP [1-9]\d* ICMP [1-9]\d* bytes$/m.test(stdout),
       }),
     total: /^total: TCP \d+ UDP \d+ ICMP \d+ bytes$/,
+    machine: NEEDS_DEVICE,
   },
   "nanosleep.ts": {
     stage: () =>
       ofProcesses((own) => own.exec("sleep 0.01"), [(pid) => line(String.raw`PID ${pid} sleeping\.\.\.`)]),
     total: supports("kprobe").state === "yes" ? /^total: \d+ sleeps$/ : /^\s+hint: .*CONFIG_KPROBES/,
     needs: ["kprobe"],
+    machine: { cannot: "do_nanosleep is inside of the kernel: only the system calls around it are seen" },
   },
 };

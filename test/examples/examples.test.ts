@@ -4,7 +4,7 @@ import { expectFreed, holdings, probesOf } from "../support/leaks.ts";
 import { needsKernel } from "../support/skip.ts";
 import { cases } from "./cases.ts";
 import { needsNamespaces } from "./namespaces.ts";
-import { root, ScriptRun } from "./script-run.ts";
+import { root, rxbpf, ScriptRun } from "./script-run.ts";
 
 const examples = readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts"));
 
@@ -41,5 +41,22 @@ describe.each(Object.entries(cases))("%s", (name, { stage, total, needs = [], ne
     expect(run.lines.at(-1)).toMatch(total);
     expect(run.stderr).not.toMatch(/Error|Warning/);
     scene.checkAfter?.();
+  });
+});
+
+describe.each(Object.entries(cases))("%s in the machine", (name, { machine, total }) => {
+  const onMachine = (total: RegExp): RegExp =>
+    new RegExp(total.source.replace("runtime kernel", "runtime machine"));
+
+  test("shows what a command does, and ends with it", async (context) => {
+    if ("cannot" in machine) return context.skip(machine.cannot);
+    const { command, args = [], shows } = machine;
+    const env = { ...process.env, RXBPF_RUNTIME: "machine" };
+    using run = new ScriptRun([...rxbpf, "run", `examples/${name}`, ...args, "--", ...command], { env });
+    const { signal } = await run.ending();
+    expect(signal, run.stderr).toBe(null);
+    expect(run.stderr).not.toMatch(/Error|Warning/);
+    expect(run.stdout).toMatch(shows);
+    expect(run.lines.at(-1)).toMatch(onMachine(total));
   });
 });
