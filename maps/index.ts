@@ -7,7 +7,6 @@ export { copyOfView, type EventView } from "./codecs/event-view.ts";
 export { codecOf } from "./codecs/from-btf.ts";
 export { perCpu, reduced } from "./codecs/per-cpu.ts";
 export { namedCodec, plainCodec } from "./codecs/plain.ts";
-export { TypeWriter } from "./codecs/typescript.ts";
 export type { HistogramOptions } from "./histogram.ts";
 export { jsonHistogram, linearHistogram, log2Histogram } from "./histogram.ts";
 export { type MapKind, type MapKindName, mapKinds } from "./kinds.ts";

@@ -1,4 +1,4 @@
-import { TypeWriter } from "../../maps/index.ts";
+import { TypeWriter } from "../../maps/codecs/typescript.ts";
 import { type MapKindName, mapKinds, type TableClass } from "../../maps/kinds.ts";
 import { declarationOf } from "../../maps/tables/declaration.ts";
 import { variablesOf } from "../../maps/tables/variable.ts";

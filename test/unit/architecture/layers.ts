@@ -80,6 +80,8 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
     "framework/runtime",
     "framework/runtimes.ts",
     "framework/symbols",
+    // The types of a source as TypeScript: nothing that a running script loads.
+    "maps/codecs",
     "maps/index.ts",
     "maps/kinds.ts",
     "maps/tables",
