@@ -56,16 +56,20 @@ interface Answer {
 export interface Wanted {
   /** Only the first text of each tool: its others differ in few lines. */
   readonly onePerTool: boolean;
-  /** Only programs whose name has this text. */
-  readonly filter?: string;
+  /** Only programs whose name has one of these texts; all without any. */
+  readonly filters?: readonly string[];
 }
 
 /** Runs every tool with each of its argument lists under the stand-in for BCC, and gives the different texts. */
-export function gatherPrograms(tools: Tools, types: Btf | null, { onePerTool, filter = "" }: Wanted): Corpus {
+export function gatherPrograms(
+  tools: Tools,
+  types: Btf | null,
+  { onePerTool, filters = [] }: Wanted,
+): Corpus {
   if (!existsSync(BCC_PYTHON)) throw new UnsupportedError(`BCC's tools need ${BCC_PYTHON}`);
   const mayHave = (script: string): boolean => {
     const tool = toolName(script);
-    return tool.includes(filter) || filter.includes(tool);
+    return filters.length === 0 || filters.some((filter) => tool.includes(filter) || filter.includes(tool));
   };
   const cases = tools.scripts.filter(mayHave).flatMap((script) => casesOf(script, types));
   const script = fileURLToPath(new URL("gather.py", import.meta.url));
@@ -92,7 +96,8 @@ export function gatherPrograms(tools: Tools, types: Btf | null, { onePerTool, fi
     });
   });
   const all = [...programs.values()];
-  const has = ({ name }: { readonly name: string }): boolean => name.includes(filter);
+  const has = ({ name }: { readonly name: string }): boolean =>
+    filters.length === 0 || filters.some((filter) => name.includes(filter));
   return { programs: (onePerTool ? firstOfEach(all) : all).filter(has), barren: barren.filter(has) };
 }
 

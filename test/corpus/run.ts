@@ -1,7 +1,7 @@
 // Checks every program of BCC's tools, beside BCC itself. As root:
 //
 // npm run test:corpus                        all programs
-// npm run test:corpus -- --filter opensnoop  only those whose name has the text
+// npm run test:corpus -- --filter opensnoop  only those whose name has the text, or one of several
 // npm run test:corpus -- --no-bcc            without BCC, which takes most of the time
 // npm run test:corpus -- --fresh             asks BCC again, instead of taking what it answered before
 // npm run test:corpus -- --one-per-tool      without the other runs of each tool, for machines that are slow
@@ -43,7 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 interface Options {
-  readonly filter: string;
+  readonly filters: readonly string[];
   readonly useBcc: boolean;
   readonly useCache: boolean;
   readonly onePerTool: boolean;
@@ -56,12 +56,12 @@ interface Part {
   readonly of: number;
 }
 
-async function run({ filter, useBcc, useCache, onePerTool, part }: Options): Promise<number> {
+async function run({ filters, useBcc, useCache, onePerTool, part }: Options): Promise<number> {
   const { runtime, environment } = openHost("kernel");
   using _ = runtime;
   const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
   using loader = typeof bcc === "string" ? undefined : bcc;
-  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool, filter }), part);
+  const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool, filters }), part);
   print(
     `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
   );
@@ -117,16 +117,16 @@ function options(args: readonly string[]): Options {
       args: [...args],
       allowNegative: true,
       options: {
-        filter: { type: "string", default: "" },
+        filter: { type: "string", multiple: true, default: [] },
         bcc: { type: "boolean", default: true },
         fresh: { type: "boolean", default: false },
         "one-per-tool": { type: "boolean", default: false },
         part: { type: "string", default: "1/1" },
       },
     });
-    const { filter, bcc, fresh } = values;
+    const { filter: filters, bcc, fresh } = values;
     const part = partOf(values.part);
-    return { filter, useBcc: bcc, useCache: !fresh, onePerTool: values["one-per-tool"], part };
+    return { filters, useBcc: bcc, useCache: !fresh, onePerTool: values["one-per-tool"], part };
   } catch (cause) {
     throw new UsageError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
