@@ -32,6 +32,17 @@ export function pidTgid(run: Execution): void {
   run.registers[1] = tgid;
 }
 
+/** bpf_get_ns_current_pid_tgid(dev, ino, to, size): the machine has one namespace, whatever it is called. */
+export function namespacePidTgid(run: Execution): void {
+  const { pid, tgid } = run.happening.task;
+  const size = run.word(4);
+  const into = run.bytes(3, size, true);
+  into.fill(0);
+  if (size !== 8) return run.result(errno.EINVAL);
+  into.set(new Uint8Array(Uint32Array.of(pid, tgid).buffer));
+  run.result(0);
+}
+
 /** bpf_get_current_uid_gid */
 export function uidGid(run: Execution): void {
   const { uid, gid } = run.happening.task;

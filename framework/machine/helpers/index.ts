@@ -39,6 +39,7 @@ export const implementations: { readonly [K in HelperName]?: HelperFunction } = 
   ktime_get_tai_ns: circumstances.atomicTime,
   jiffies64: circumstances.jiffies,
   get_current_pid_tgid: circumstances.pidTgid,
+  get_ns_current_pid_tgid: circumstances.namespacePidTgid,
   get_current_uid_gid: circumstances.uidGid,
   get_current_comm: circumstances.comm,
   get_smp_processor_id: circumstances.cpu,
