@@ -26,6 +26,11 @@ export class IndexedTable<V> extends KeyedTable<number, V> {
     return this.remove(this.encodeKey(index));
   }
 
+  /** Makes the slot zero: BCC's name. */
+  clearitem(index: number): void {
+    this.delete(index);
+  }
+
   /** Makes the given slots zero, or all. */
   override items_delete_batch(indexes?: Iterable<number>): void {
     if (indexes === undefined) this.clear();

@@ -81,6 +81,24 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     return raw.delete(this.#encodedKey(key));
   }
 
+  /** Deletes the key and gives the value that it had, or undefined when it was absent. */
+  pop(key: K): V | undefined {
+    const value = this.get(key);
+    return value !== undefined && this.delete(key) ? value : undefined;
+  }
+
+  /** Sets all entries of another table, a Map or pairs, one after the other. */
+  update(entries: Iterable<readonly [K, V]>): this {
+    for (const [key, value] of entries) this.set(key, value);
+    return this;
+  }
+
+  /** The key that the kernel has behind this one, or the first where this one is absent; undefined behind the last. */
+  next(key: K): K | undefined {
+    const after = new Uint8Array(this.#key.size);
+    return this.raw.nextKey(this.encodeKey(key), after) ? this.decodeKey(after) : undefined;
+  }
+
   /** Counts the keys by walking over them. */
   get size(): number {
     let count = 0;

@@ -46,6 +46,24 @@ test.each([
   expect(table.size).toBe(5);
 });
 
+test("pop gives and deletes, update sets many, and next goes from key to key", () => {
+  const table = filled(new MemoryMap({}));
+  expect([table.pop(3), table.pop(3), table.has(3)]).toEqual([30n, undefined, false]);
+  table
+    .update(
+      new Map([
+        [3, 1n],
+        [7, 2n],
+      ]),
+    )
+    .update([[8, 3n]]);
+  expect([table.get(3), table.get(7), table.get(8)]).toEqual([1n, 2n, 3n]);
+  const [first = 0] = table.keys();
+  const walked = [first];
+  for (let key = table.next(first); key !== undefined; key = table.next(key)) walked.push(key);
+  expect(walked).toEqual([...table.keys()]);
+});
+
 test("batches are read to the end, over several calls", () => {
   const map = new MemoryBatchMap({});
   const table = filled(map);
