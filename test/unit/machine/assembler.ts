@@ -1,5 +1,6 @@
 import { encode } from "../../../framework/isa/instruction.ts";
-import { opcodeNamed } from "../../../framework/isa/opcodes.ts";
+import { opcodeNamed, opcodes } from "../../../framework/isa/opcodes.ts";
+import type { Random } from "../rewriter/random.ts";
 
 /** One instruction's bytes by its name in the opcode table. */
 export type Insn = readonly number[];
@@ -41,4 +42,17 @@ export function mov(dst: number, imm: number): Insn {
 /** r`dst` = r`src` */
 export function copy(dst: number, src: number): Insn {
   return insn("mov64_reg", { dst, src });
+}
+
+/** Any instruction, its fields small so that most jumps stay inside and most registers exist. */
+export function anyInstruction(random: Random): Insn {
+  const opcode = random.pick(opcodes);
+  const fields = {
+    dst: random.below(11),
+    src: random.below(11),
+    off: random.below(40) - 20,
+    imm: random.pick([random.below(30) - 10, random.below(2 ** 32) | 0]),
+  };
+  const kept = Object.fromEntries(opcode.fields.map((field) => [field, fields[field]]));
+  return [...encode(opcode, { ...kept, next: random.below(2 ** 32) | 0 })];
 }

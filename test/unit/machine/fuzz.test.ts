@@ -1,30 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { BpfError, VerifierError } from "../../../framework/core/errors.ts";
 import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
-import { encode } from "../../../framework/isa/instruction.ts";
-import { opcodes } from "../../../framework/isa/opcodes.ts";
 import { realClock } from "../../../framework/machine/clock.ts";
 import { implementations } from "../../../framework/machine/helpers/index.ts";
 import { loadBytecode } from "../../../framework/machine/index.ts";
 import { Machine } from "../../../framework/machine/machine.ts";
 import { map as mapSpec, program } from "../../kernel/runtime/assembly.ts";
 import { Random } from "../rewriter/random.ts";
-import { code, exit, type Insn, insn, mov } from "./assembler.ts";
+import { anyInstruction, code, exit, type Insn, insn, mov } from "./assembler.ts";
 
 const seed = Number(process.env["SEED"] ?? 5);
-
-/** Any instruction, its fields small so that most jumps stay inside and most registers exist. */
-function anyInstruction(random: Random): Insn {
-  const opcode = random.pick(opcodes);
-  const fields = {
-    dst: random.below(11),
-    src: random.below(11),
-    off: random.below(40) - 20,
-    imm: random.pick([random.below(30) - 10, random.below(2 ** 32) | 0]),
-  };
-  const kept = Object.fromEntries(opcode.fields.map((field) => [field, fields[field]]));
-  return [...encode(opcode, { ...kept, next: random.below(2 ** 32) | 0 })];
-}
 
 describe(`with seed ${seed}`, () => {
   test("random bytes are refused with a reason, or run to an end or a fault", () => {

@@ -1,15 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { type MachineFault, MapError } from "../../../framework/core/errors.ts";
 import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
-import { encode } from "../../../framework/isa/instruction.ts";
-import { opcodes } from "../../../framework/isa/opcodes.ts";
 import { VirtualClock } from "../../../framework/machine/clock.ts";
 import { loadBytecode } from "../../../framework/machine/index.ts";
 import { MachineRuntime } from "../../../framework/machine/machine-runtime.ts";
 import type { MapSpec, ProgramSpec } from "../../../framework/object/object-spec.ts";
 import { map, program } from "../../kernel/runtime/assembly.ts";
 import { Random } from "../rewriter/random.ts";
-import { code, copy, exit, type Insn, insn, mov } from "./assembler.ts";
+import { anyInstruction, code, copy, exit, type Insn, insn, mov } from "./assembler.ts";
 
 const call = (name: HelperName): Insn => insn("call_helper", { imm: helpers[name].id });
 
@@ -18,19 +16,6 @@ function held(): number {
   globalThis.gc?.();
   const { heapUsed, external, arrayBuffers } = process.memoryUsage();
   return heapUsed + external + arrayBuffers;
-}
-
-/** Any instruction, its fields small so that most jumps stay inside. */
-function anyInstruction(random: Random): Insn {
-  const opcode = random.pick(opcodes);
-  const fields = {
-    dst: random.below(11),
-    src: random.below(11),
-    off: random.below(40) - 20,
-    imm: random.pick([random.below(30) - 10, random.below(2 ** 32) | 0]),
-  };
-  const kept = Object.fromEntries(opcode.fields.map((field) => [field, fields[field]]));
-  return [...encode(opcode, { ...kept, next: random.below(2 ** 32) | 0 })];
 }
 
 const nothing = (): void => {};
