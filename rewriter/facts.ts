@@ -92,6 +92,8 @@ export interface Facts {
   readonly functions: readonly FunctionFact[];
   readonly prototypes: readonly Prototype[];
   readonly methodCalls: readonly MethodCall[];
+  /** Method calls in the arguments of a declaring macro, where none can be. */
+  readonly declaringCalls: readonly MethodCall[];
   readonly calls: readonly FunctionCall[];
   readonly pointerCalls: readonly PointerCall[];
   /** Whether a name at an offset means a local variable or a parameter. */
@@ -140,7 +142,9 @@ export function collectFacts(text: string): Facts {
   const walk = new Walk(normalized);
   for (const node of root.descendantsOfType(NODES)) walk.visit(node);
   const { prototypes, fileNames, tags } = walk;
-  const { calls, methodCalls, pointerCalls } = collectCalls(text, normalized, walk.declarators);
+  const found = collectCalls(text, normalized, walk.declarators);
+  const declares = coverage(normalized.declarators);
+  const calls = found.calls.filter(({ start }) => !declares(start));
   const called = new Set(calls.map((call) => call.name));
   const functions = walk.functions.map((fact): FunctionFact => {
     const isCalled = called.has(fact.name) && !fact.takesContext && roleOfFunction(fact.name) === null;
@@ -158,9 +162,10 @@ export function collectFacts(text: string): Facts {
     tooDeep: tooDeep === undefined ? null : rangeOf(tooDeep),
     functions,
     prototypes,
-    methodCalls,
+    methodCalls: found.methodCalls.filter(({ start }) => !declares(start)),
+    declaringCalls: found.methodCalls.filter(({ start }) => declares(start)),
     calls,
-    pointerCalls,
+    pointerCalls: found.pointerCalls,
     isLocal: localFinder(walk.locals),
     fileNames,
     tags,

@@ -19,6 +19,9 @@ export interface RecordLayout {
   readonly order: readonly string[];
 }
 
+/** Of a record whose members are not known. */
+export const NO_LAYOUT: RecordLayout = { size: undefined, align: undefined, members: new Map(), order: [] };
+
 /** What decides a layout besides the fields. */
 export interface LayoutRules {
   readonly isUnion: boolean;

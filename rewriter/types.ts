@@ -3,7 +3,7 @@ import { type CType, type MemberType, type RecordType, unknown } from "./c-type.
 import type { Range } from "./lexer.ts";
 import { normalize } from "./normalize.ts";
 import { parseC, type SyntaxNode } from "./parser.ts";
-import { attributesOf, layoutOf, type PlacedField } from "./record-layout.ts";
+import { attributesOf, layoutOf, NO_LAYOUT, type PlacedField } from "./record-layout.ts";
 
 /** Records that the verifier lets programs read directly, through accesses it checks or rewrites. */
 const CONTEXTS = new Set([
@@ -223,7 +223,10 @@ export class TypeTable {
     const name = node.childForFieldName("name")?.text ?? "";
     let layout: ReturnType<typeof layoutOf> | undefined;
     const laidOut = () => {
-      layout ??= layoutOf(this.#fieldsOf(node), {
+      if (layout !== undefined) return layout;
+      // One that holds itself has no layout, and must not be asked for it again and again.
+      layout = NO_LAYOUT;
+      layout = layoutOf(this.#fieldsOf(node), {
         isUnion: node.type === "union_specifier",
         ...(node.source === this.#source ? attributesOf(this.#text, node) : {}),
       });

@@ -28,6 +28,15 @@ export function callMethods({ facts, tables }: PassInput): PassResult {
     if (method.event !== undefined) events++;
     edits.push(...lowerCall(facts, call, method, events));
   }
+  for (const { method, methodRange } of facts.declaringCalls) {
+    diagnostics.push({
+      ...methodRange,
+      severity: "error",
+      code: "DECLARING_CALL",
+      message: `"${method}" is called in the declaration of a table`,
+      hint: "write the type or size itself",
+    });
+  }
   for (const { method, methodRange } of facts.pointerCalls) {
     // A pointer to a function of the source's own may be one that the compiler knows.
     if (!isMethod(method) || new RegExp(`\\(\\s*\\*\\s*${method}\\s*\\)`).test(facts.text)) continue;

@@ -54,6 +54,17 @@ function withoutTokens(text: string, random: Random): string {
   return tokens.map(({ start, end }, index) => (gone.has(index) ? "" : text.slice(start, end))).join(" ");
 }
 
+function spliced(text: string, other: string, random: Random): string {
+  const wordsOf = (of: string) => tokenize(of).map(({ start, end }) => of.slice(start, end));
+  const [words, others] = [wordsOf(text), wordsOf(other)];
+  for (let n = 0; n < 3; n++) {
+    const from = random.below(others.length);
+    const part = others.slice(from, from + 1 + random.below(25));
+    words.splice(random.below(words.length), random.below(6), ...part);
+  }
+  return words.join(" ");
+}
+
 describe("damaged sources are rewritten without an exception", () => {
   test.each([1, 2, 3])("cut off at any place (seed %i)", (seed) => {
     const random = new Random(seed);
@@ -69,6 +80,11 @@ describe("damaged sources are rewritten without an exception", () => {
   test.each([1, 2, 3])("with tokens missing (seed %i)", (seed) => {
     const random = new Random(seed);
     for (const text of texts) for (let n = 0; n < 2; n++) expectSane(withoutTokens(text, random));
+  });
+
+  test.each([1, 2])("with parts of others put in (seed %i)", (seed) => {
+    const random = new Random(seed);
+    for (const text of texts) expectSane(spliced(text, random.pick(texts), random));
   });
 
   test("of bytes that are no C", () => {
