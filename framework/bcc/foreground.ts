@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { UsageError } from "../core/errors.ts";
 import type { Command, CommandEnd } from "../runtime/types.ts";
 
@@ -19,7 +19,7 @@ interface Spawner {
 type State =
   | { readonly at: "none" }
   | { readonly at: "waiting"; readonly words: readonly string[] }
-  | { readonly at: "running" | "ended"; readonly end: Promise<CommandEnd> };
+  | { readonly at: "starting" | "running" | "ended"; readonly end: Promise<CommandEnd> };
 
 /**
  * The command of `rxbpf run SCRIPT -- COMMAND`. It starts when the script has made its first BPF object and attached what
@@ -54,20 +54,13 @@ class Foreground {
   begin(object: Spawner): void {
     if (this.#state.at === "none") return;
     this.#objects.add(object);
-    if (this.#state.at !== "waiting" || this.#objects.size > 1) return;
+    if (this.#state.at !== "waiting") return;
     const [command = "", ...args] = this.#state.words;
-    setImmediate(() => this.#start(object, command, args));
-  }
-
-  #start(object: Spawner, name: string, args: readonly string[]): void {
-    let end: Promise<CommandEnd>;
-    try {
-      const command = object.spawn(name, args);
-      end = command.exited.finally(occupy(command)).then(afterGrace);
-    } catch (error) {
-      end = Promise.reject(error);
-    }
-    this.#state = { at: "running", end };
+    const end = nextTurn().then(() => {
+      this.#state = { at: "running", end };
+      return started(object, command, args);
+    });
+    this.#state = { at: "starting", end };
     const ended = (): void => this.#ended(end);
     end.then(ended, ended);
   }
@@ -83,9 +76,14 @@ class Foreground {
    * @throws UsageError when it could not run, or the script made no BPF object
    */
   async ending(): Promise<CommandEnd> {
-    if (this.#state.at === "running" || this.#state.at === "ended") return await this.#state.end;
+    if ("end" in this.#state) return await this.#state.end;
     throw new UsageError("the command did not run: the script ended without a BPF object");
   }
+}
+
+async function started(object: Spawner, name: string, args: readonly string[]): Promise<CommandEnd> {
+  const command = object.spawn(name, args);
+  return await command.exited.finally(occupy(command)).then(afterGrace);
 }
 
 async function afterGrace(end: CommandEnd): Promise<CommandEnd> {

@@ -77,6 +77,18 @@ describe("rxbpf run SCRIPT -- COMMAND", () => {
     expect(ended).toEqual({ status: 0, signal: null, stdout: "exec\nexec\n", stderr: "" });
   });
 
+  test("runs with a script that subscribes and is at its end at once", () => {
+    const subscribing = script(
+      "subscribing.ts",
+      `import { BPF } from "rxbpf";
+      const b = new BPF({ text: \`BPF_RINGBUF_OUTPUT(execs, 8);
+        TRACEPOINT_PROBE(sched, sched_process_exec) { u32 pid = args->pid; return execs.ringbuf_output(&pid, sizeof(pid), 0); }\` });
+      b.get_table("execs").events().subscribe((pid) => console.log("exec", pid > 0));`,
+    );
+    const ended = run(subscribing, "--", "sh", "-c", "cat /dev/null; exit 5");
+    expect(ended).toEqual({ status: 5, signal: null, stdout: "exec true\nexec true\n", stderr: "" });
+  });
+
   test("says so when there is no such command", () => {
     const missing = run(stopping, "--", "no-such-program");
     expect(missing.status).toBe(1);
