@@ -82,6 +82,7 @@ export class SourceText {
 
   #align(physical: number, file: string, line: number, offset: number): SourcePosition {
     const start = this.#lineStarts[physical]!;
+    if (this.#isAsWritten(physical, file, line)) return { file, line, column: offset - start + 1 };
     const alignment = this.#alignmentOf(physical, file, line);
     if (alignment === undefined) return { file, line, column: offset - start + 1 };
     const { original, lineStarts, tokens, matches } = alignment;
@@ -95,6 +96,12 @@ export class SourceText {
     const place = match.at + inside;
     const lineIndex = lastAtOrBefore(lineStarts, place);
     return { file, line: line + lineIndex, column: place - lineStarts[lineIndex]! + 1 };
+  }
+
+  /** Most lines have nothing that the preprocessor changes. */
+  #isAsWritten(physical: number, file: string, line: number): boolean {
+    const written = this.#linesOf(file)?.[line - 1];
+    return written !== undefined && written === this.lineText(physical);
   }
 
   /** How a physical line came of the user's text; undefined when that is not at hand. */

@@ -1,7 +1,7 @@
 import { didYouMean, nearestNames } from "../../framework/core/diagnostics.ts";
 import type { Edit } from "../edits.ts";
 import type { Facts, MethodCall, TableFact } from "../facts.ts";
-import type { Range } from "../lexer.ts";
+import { firstIndex, type Range } from "../lexer.ts";
 import { dropCounterOf } from "../map-definition.ts";
 import { isMethod, kindHasMethod, type Method, type MethodName, methods, methodsOf } from "../methods.ts";
 import type { PassDiagnostic, PassInput, PassResult } from "./index.ts";
@@ -111,11 +111,7 @@ function lowerCall(facts: Facts, call: MethodCall, method: Method, event: number
   if (method.event !== undefined) leading.push(`${event}, `);
   if (method.countsDrops === true) leading.push(`${dropCounterOf(table)}, `);
   if (method.event !== undefined) {
-    leading.push(
-      `__bcc_event_${event}_${table}, (`,
-      eventType(facts, call, call.arguments[method.event]!),
-      "), ",
-    );
+    leading.push(`__bcc_event_${event}_${table}, (`, eventType(facts, call.arguments[method.event]!), "), ");
   }
   return [
     { kind: "replace", start: call.start, end: call.open.end, text: leading },
@@ -130,11 +126,10 @@ const CAST = /\s*\(\s*(?:const\s+)?(?:void|char|(?:__)?u8|unsigned\s+char)\s*\*\
  * An expression with the type of what is submitted, for `typeof` alone: the argument without casts to plain bytes.
  * An argument that calls methods itself gives no type, for its text is not lowered here.
  */
-function eventType(facts: Facts, call: MethodCall, { start, end }: Range): string | Range {
-  const isNested = facts.methodCalls.some(
-    (other) => other !== call && other.start >= start && other.end <= end,
-  );
-  if (isNested) return "(void *)0";
+function eventType(facts: Facts, { start, end }: Range): string | Range {
+  const { methodCalls } = facts;
+  const inside = methodCalls[firstIndex(methodCalls.length, (index) => methodCalls[index]!.start >= start)];
+  if (inside !== undefined && inside.end <= end) return "(void *)0";
   return { start: castEnd(facts.text, start), end };
 }
 
