@@ -34,7 +34,7 @@ export function kernelReads({ facts, tables, expressions: typed }: PassInput): P
     isTable: (name) => tables.has(name),
     roleOf: (name) => roles.get(name),
   });
-  const reads = new Reads(text, origins, surroundings(bindings.functions, roles));
+  const reads = new Reads(text, origins, surroundings(root, bindings.functions, roles));
   const { edits, diagnostics } = reads.find(root);
   const notes = [...reads.outside].flatMap((record) => layoutNote(record, expressions.types));
   return { edits, diagnostics: [...diagnostics, ...notes] };
@@ -57,15 +57,11 @@ type Surroundings = "tracing" | "network" | "both";
 
 /** Where each function runs. One that nothing calls is taken for a tracing program's. */
 function surroundings(
+  root: SyntaxNode,
   functions: readonly FunctionNode[],
   roles: ReadonlyMap<string, FunctionRole | undefined>,
 ): ReadonlyMap<SyntaxNode, Surroundings> {
-  const callees = new Map(
-    functions.map(({ name, node }): [string, readonly string[]] => {
-      const calls = node.descendantsOfType("call_expression");
-      return [name, calls.map((call) => call.childForFieldName("function")?.text ?? "")];
-    }),
-  );
+  const callees = calleesOf(root, functions);
   const reached = { tracing: new Set<string>(), network: new Set<string>() };
   for (const [name, role] of roles) {
     if (role === undefined) continue;
@@ -83,6 +79,23 @@ function surroundings(
       return [node, reached.tracing.has(name) ? "both" : "network"];
     }),
   );
+}
+
+/** What each function calls, by name. In a text without some of its braces functions lie in one another. */
+function calleesOf(
+  root: SyntaxNode,
+  functions: readonly FunctionNode[],
+): ReadonlyMap<string, readonly string[]> {
+  const names = new Map(functions.map(({ name, node }) => [node, name]));
+  const callees = new Map<string, string[]>(functions.map(({ name }) => [name, []]));
+  const around: SyntaxNode[] = [];
+  for (const node of root.descendantsOfType(["function_definition", "call_expression"])) {
+    while (around.length > 0 && around.at(-1)!.endIndex <= node.startIndex) around.pop();
+    const name = around.length === 0 ? undefined : names.get(around.at(-1)!);
+    if (node.type === "function_definition") around.push(node);
+    else if (name !== undefined) callees.get(name)!.push(node.childForFieldName("function")?.text ?? "");
+  }
+  return callees;
 }
 
 type Reader = "__rx_load_kernel" | "__rx_load_user" | "__rx_load_any";
