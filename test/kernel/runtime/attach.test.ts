@@ -11,6 +11,7 @@ import type { ProgramSpec } from "../../../framework/object/object-spec.ts";
 import type { AttachTarget } from "../../../framework/programs/targets.ts";
 import { isSocketLink, type Link, type Program, type RawMap } from "../../../framework/runtime/types.ts";
 import { watchReadable } from "../../../framework/sys/poller.ts";
+import { SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
 import { needsFeature, needsKernel, needsMissingKprobes } from "../../support/skip.ts";
 import { asm, countOwnCalls, key, map, program, returns } from "./assembly.ts";
 import { isFreed, openLabels } from "./kernel-objects.ts";
@@ -209,26 +210,30 @@ describe("attaching to the running kernel", () => {
     });
   });
 
-  test("an XDP program drops packets while its link lives and not after", (context) => {
-    needsFeature(context, "xdp_link");
-    const script = fileURLToPath(new URL("./xdp-in-namespace.ts", import.meta.url));
-    const namespace = `rxbpf-${process.pid}`;
-    execFileSync("ip", ["netns", "add", namespace]);
-    try {
-      const command = ["netns", "exec", namespace, process.execPath, "--import", "tsx", script];
-      const report = JSON.parse(execFileSync("ip", command, { encoding: "utf8" })) as unknown;
-      expect(report).toEqual({
-        before: true,
-        during: false,
-        second: "the device has an XDP program already (EBUSY)",
-        after: true,
-        unknown: "did you mean rxa0?",
-        open: [],
-      });
-    } finally {
-      execFileSync("ip", ["netns", "del", namespace]);
-    }
-  }, 60_000);
+  test(
+    "an XDP program drops packets while its link lives and not after",
+    (context) => {
+      needsFeature(context, "xdp_link");
+      const script = fileURLToPath(new URL("./xdp-in-namespace.ts", import.meta.url));
+      const namespace = `rxbpf-${process.pid}`;
+      execFileSync("ip", ["netns", "add", namespace]);
+      try {
+        const command = ["netns", "exec", namespace, process.execPath, "--import", "tsx", script];
+        const report = JSON.parse(execFileSync("ip", command, { encoding: "utf8" })) as unknown;
+        expect(report).toEqual({
+          before: true,
+          during: false,
+          second: "the device has an XDP program already (EBUSY)",
+          after: true,
+          unknown: "did you mean rxa0?",
+          open: [],
+        });
+      } finally {
+        execFileSync("ip", ["netns", "del", namespace]);
+      }
+    },
+    SCRIPT_TIMEOUT_MS,
+  );
 });
 
 /** Sends a packet over lo to a port where nobody listens but this socket. */
