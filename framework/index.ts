@@ -37,7 +37,8 @@ export {
 export type { Layout, TableDeclaration, VariableDeclaration } from "../maps/tables/declaration.ts";
 export type { Variable } from "../maps/tables/variable.ts";
 export { BPFAttachType } from "./bcc/attach-types.ts";
-export { BPF, type BpfFunction, type BpfOptions, type WaitOptions } from "./bcc/bpf.ts";
+export { BPF, type BpfFunction, type WaitOptions } from "./bcc/bpf.ts";
+export type { BpfOptions } from "./bcc/bpf-options.ts";
 export { BPFProgType, DEBUG_PREPROCESSOR, XDPAction, XDPFlags } from "./bcc/constants.ts";
 export type {
   ArgumentsEvent,

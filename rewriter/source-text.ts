@@ -82,7 +82,7 @@ export class SourceText {
 
   #align(physical: number, file: string, line: number, offset: number): SourcePosition {
     const start = this.#lineStarts[physical]!;
-    if (this.#isAsWritten(physical, file, line)) return { file, line, column: offset - start + 1 };
+    if (this.#isAsWritten(physical, file, line, offset)) return { file, line, column: offset - start + 1 };
     const alignment = this.#alignmentOf(physical, file, line);
     if (alignment === undefined) return { file, line, column: offset - start + 1 };
     const { original, lineStarts, tokens, matches } = alignment;
@@ -98,8 +98,9 @@ export class SourceText {
     return { file, line: line + lineIndex, column: place - lineStarts[lineIndex]! + 1 };
   }
 
-  /** Most lines have nothing that the preprocessor changes. */
-  #isAsWritten(physical: number, file: string, line: number): boolean {
+  /** Whether a token stands at an offset of a line in which the preprocessor changed nothing, as in most. */
+  #isAsWritten(physical: number, file: string, line: number, offset: number): boolean {
+    if (offset >= this.text.length || this.text.charCodeAt(offset) <= SPACE) return false;
     const written = this.#linesOf(file)?.[line - 1];
     return written !== undefined && written === this.lineText(physical);
   }
@@ -136,6 +137,9 @@ export class SourceText {
     return this.#isMarker(physical) || this.lineText(physical).trim() === "";
   }
 }
+
+/** Characters up to this one separate tokens. */
+const SPACE = 0x20;
 
 /** Lines that one macro call is thought to span at most. */
 const MOST_GATHERED = 200;

@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import type { Observable } from "rxjs";
 import {
   type AnyTable,
@@ -19,8 +17,9 @@ import { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
 import { isOptionalSection, type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import type { Link, Program, RawMap } from "../runtime/types.ts";
-import { type Host, type MachineSettings, openHost, type RuntimeChoice } from "../runtimes.ts";
+import { type Host, openHost } from "../runtimes.ts";
 import { Attachments } from "./attachments.ts";
+import { attachesItself, BPF_OPTIONS, type BpfOptions, machineSettings, sourceOf } from "./bpf-options.ts";
 import { DEBUG_PREPROCESSOR, kindOfType } from "./constants.ts";
 import {
   type EventName,
@@ -33,9 +32,9 @@ import {
 } from "./fire.ts";
 import { foreground } from "./foreground.ts";
 import { NetworkHooks } from "./network-hooks.ts";
-import { createMaps, type GivenMap } from "./object-maps.ts";
+import { createMaps } from "./object-maps.ts";
 import { ObjectTables, type TableTypes } from "./object-tables.ts";
-import { checkOptions, type OptionType } from "./options.ts";
+import { checkOptions } from "./options.ts";
 import {
   atUsersLine,
   type BuildOptions,
@@ -54,49 +53,8 @@ import {
   TracePipe,
   traceFields,
 } from "./trace.ts";
-import { planOf, type USDT } from "./usdt.ts";
+import { planOf } from "./usdt.ts";
 import { usdtSections } from "./usdt-sections.ts";
-
-/** What `new BPF` takes: BCC's keyword arguments, and which runtime to use. Give either `text` or `src_file`. */
-export interface BpfOptions {
-  readonly text?: string;
-  /** Path of a C file. */
-  readonly src_file?: string;
-  /** Compiler arguments: -D, -U and -I. */
-  readonly cflags?: readonly string[];
-  /** DEBUG_PREPROCESSOR prints the lowered C to stderr; BCC's other flags have no meaning here. */
-  readonly debug?: number;
-  /** Probes to attach to, with what was enabled at them. */
-  readonly usdt_contexts?: readonly USDT[];
-  /** Attach the contexts' probes for all processes, also where a context names one. */
-  readonly attach_usdt_ignore_pid?: boolean;
-  readonly runtime?: RuntimeChoice;
-  /** Maps to use in place of new ones, by the table's name: tables of other objects, or by descriptor, id or path. */
-  readonly maps?: Readonly<Record<string, GivenMap>>;
-  /** What the machine is like, where it is the runtime: its clock, CPUs and task. */
-  readonly machine?: MachineSettings;
-  /** Which functions attach by themselves: all whose name or section says where (true), none, or those named. */
-  readonly autoAttach?: boolean | readonly string[];
-  /** Functions whose target this kernel may lack: they stay unattached then, and `unattached` says why. */
-  readonly optional?: readonly string[];
-  /** Whether programs count what does not fit into a ring buffer, for `lost`; true unless said otherwise. */
-  readonly countDrops?: boolean;
-}
-
-const OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
-  text: "string?",
-  src_file: "string?",
-  cflags: "strings?",
-  debug: "number?",
-  usdt_contexts: "array?",
-  attach_usdt_ignore_pid: "boolean?",
-  runtime: "string?",
-  maps: "object?",
-  machine: "object?",
-  autoAttach: "booleanOrStrings?",
-  optional: "strings?",
-  countDrops: "boolean?",
-};
 
 /** A loaded function: what `load_func` gives and prog arrays take. */
 export interface BpfFunction {
@@ -142,7 +100,7 @@ export class BPF extends NetworkHooks implements Disposable {
    */
   constructor(options: BpfOptions) {
     super();
-    checkOptions("BPF", options, OPTIONS);
+    checkOptions("BPF", options, BPF_OPTIONS);
     const { usdt_contexts = [], attach_usdt_ignore_pid = false } = options;
     const source = sourceOf(options);
     const sections = usdtSections(source.text);
@@ -451,17 +409,6 @@ export class BPF extends NetworkHooks implements Disposable {
   }
 }
 
-function machineSettings({ machine = {} }: BpfOptions): MachineSettings {
-  checkOptions("machine", machine, {
-    clock: "object?",
-    cpus: "number?",
-    task: "object?",
-    budget: "number?",
-    random: "callback?",
-  });
-  return machine;
-}
-
 /** Programs are loaded with the kind in their spec. */
 function kindOf({ spec }: Program): ProgramKindName {
   if (spec.kind === null) throw new TypeError(`program "${spec.name}" is loaded as no kind`);
@@ -486,24 +433,4 @@ async function poll(method: string, group: BufferGroup, timeout: number | WaitOp
   const options = typeof timeout === "number" ? { timeout } : timeout;
   checkOptions(method, options, { timeout: "number?", signal: "signal?" });
   return await group.poll({ timeoutMs: options.timeout, signal: options.signal });
-}
-
-/** Whether a function whose name or section says where attaches by itself. */
-function attachesItself(name: string, { autoAttach = true }: BpfOptions): boolean {
-  return typeof autoAttach === "boolean" ? autoAttach : autoAttach.includes(name);
-}
-
-function sourceOf({ text, src_file, cflags = [] }: BpfOptions): Source {
-  if ((text === undefined) === (src_file === undefined)) {
-    throw new UsageError("BPF takes either text or src_file", { hint: "new BPF({ text: `...` })" });
-  }
-  if (src_file === undefined) return { file: "main.c", text: text!, folder: process.cwd(), cflags };
-  const path = resolve(src_file);
-  let content: string;
-  try {
-    content = readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new UsageError(`cannot read src_file ${src_file}`, { cause });
-  }
-  return { file: src_file, text: content, folder: dirname(path), cflags };
 }

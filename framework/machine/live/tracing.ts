@@ -20,7 +20,7 @@ import type { ThreadData } from "./tracer-thread.ts";
 
 /** Somebody who wants to know what traced commands do. */
 export interface Watcher {
-  /** What it waits for now. */
+  /** What it waits for. */
   readonly wanted: Wanted;
   /** Something happened; the task stands still until this returns. */
   happened(mailbox: Mailbox): void;

@@ -106,7 +106,7 @@ describe("rxbpf run SCRIPT -- COMMAND", () => {
     if (!existsSync("/usr/bin/script")) context.skip("no script(1) to make a terminal with");
     const command = `${rxbpf.join(" ")} run ${stopping} -- sh -c '
       trap "echo interrupted; exit 9" INT
-      test -t 0 && test -t 1 && echo terminal; read -r line; echo "read $line"; while :; do sleep 0.05; done'`;
+      test -t 0 && test -t 1 && echo terminal; read -r line; echo "read $line"; while :; do read -r line; done'`;
     const child = spawn("script", ["-qec", command, "/dev/null"], {
       env,
       stdio: ["pipe", "pipe", "inherit"],
@@ -120,8 +120,9 @@ describe("rxbpf run SCRIPT -- COMMAND", () => {
     child.stdin.write("words\n");
     await until("the line", () => output.includes("read words"));
     child.stdin.write("\x03");
-    expect(await ended).toBe(9);
+    const status = await ended;
     expect(stripVTControlCharacters(output)).toMatch(/interrupted\r\nsaw something: true\r\n$/);
+    expect(status).toBe(9);
   });
 
   test("passes SIGTERM on to the command", async () => {

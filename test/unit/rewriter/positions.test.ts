@@ -221,6 +221,19 @@ function placedLines(text: string): readonly string[] {
   });
 }
 
+describe("a blank has the place of the token behind it", () => {
+  const written = "  f(a,  b);\n\tMAX + c;\n";
+  const source = new SourceText('# 1 "t.c"\n  f(a,  b);\n\t 16  + c;\n', new Map([["t.c", written]]));
+  test.each([
+    ["a line that the preprocessor left as it was", "  f", 3],
+    ["the middle of one", "  b", 9],
+    ["a line that a macro changed", "\t 16", 2],
+    ["the middle of that", "  + c", 6],
+  ])("in front of %s", (_, text, column) => {
+    expect(source.positionAt(source.text.indexOf(text)).column).toBe(column);
+  });
+});
+
 describe.each(fixtureNames("rewriter", ".in.c").filter((name) => name !== "headers"))(
   "lowering the fixture %s",
   (name) => {
