@@ -37,7 +37,7 @@ export type { BuildIdFrame, StackFrame, StackValue } from "./tables/stacks.ts";
 export { StackTable } from "./tables/stacks.ts";
 export type { StorageOwner } from "./tables/storage.ts";
 export { StorageTable } from "./tables/storage.ts";
-export type { Change, EventStreamOptions, PeriodOptions } from "./tables/stream-factory.ts";
+export type { Change, EventStreamOptions, PeriodOptions, Pressure } from "./tables/stream-factory.ts";
 export { Table } from "./tables/table.ts";
 export { UserRecord, UserRingTable } from "./tables/user-ring.ts";
 

@@ -3,6 +3,7 @@ import type { DeclaratorArgument } from "./declarators.ts";
 import type { PlacedWords } from "./edits.ts";
 import type { TableFact } from "./facts.ts";
 import type { Range } from "./lexer.ts";
+import { kindCountsUpdates } from "./methods.ts";
 
 /** An argument as the source has it, or the words of a default. */
 export type Part = string | Range;
@@ -14,12 +15,12 @@ export interface Declared extends TableFact {
   readonly parts: Partial<Record<DeclaratorArgument, Part>>;
 }
 
-/** The drop counter beside a ring buffer: a C variable of one counter per CPU, in a data section of its own. */
+/** The counter of what a table loses: a C variable of one counter per CPU, in a data section of its own. */
 export function dropCounterOf(table: string): string {
   return `__lost_${table}`;
 }
 
-/** The map that the drop counter of a ring buffer is in. */
+/** The map that this counter is in. */
 export function dropMapOf(table: string): string {
   return `.data.${dropCounterOf(table)}`;
 }
@@ -31,8 +32,14 @@ export function dropMapOf(table: string): string {
  * before or after them
  */
 export function definition(declared: Declared, isInner: boolean): readonly Part[] {
-  const { name, kind, parts, inner } = declared;
-  const tag = isInner ? innerTag(name) : "";
+  const { name, kind } = declared;
+  const map = mapDefinition(declared, isInner ? innerTag(name) : "");
+  return kind !== "extern" && kindCountsUpdates(kind)
+    ? [...map, `; bcc_update_counter(${dropCounterOf(name)})`]
+    : map;
+}
+
+function mapDefinition({ name, kind, parts, inner }: Declared, tag: string): readonly Part[] {
   const { key, value, entries = "0", flags, pages } = parts;
   if (kind === "ringbuf") {
     const bytes = pages === undefined ? [entries] : ["(", pages, ") * __RX_PAGE_SIZE"];

@@ -13,7 +13,7 @@ export interface Method {
   readonly event?: number;
   /** What it does depends on whether records carry the number of the call: passes what says so after the table. */
   readonly tagged?: true;
-  /** Passes the table's drop counter next. */
+  /** Passes the counter of what the table loses next: records that found no room, updates that were refused. */
   readonly countsDrops?: true;
 }
 
@@ -39,13 +39,18 @@ const redirects: readonly MapKindName[] = ["devmap", "devmap_hash", "cpumap", "x
  */
 export const methods = {
   lookup: { arguments: [1, 1], macro: "bcc_lookup", kinds: [...values, ...sockets, "xskmap"] },
-  lookup_or_try_init: { arguments: [2, 2], macro: "bcc_lookup_or_try_init", kinds: counted },
-  lookup_or_init: { arguments: [2, 2], macro: "bcc_lookup_or_init", kinds: counted },
-  update: { arguments: [2, 2], macro: "bcc_update", kinds: [...values, "sockmap"] },
-  insert: { arguments: [2, 2], macro: "bcc_insert", kinds: values },
+  lookup_or_try_init: {
+    arguments: [2, 2],
+    macro: "bcc_lookup_or_try_init",
+    countsDrops: true,
+    kinds: counted,
+  },
+  lookup_or_init: { arguments: [2, 2], macro: "bcc_lookup_or_init", countsDrops: true, kinds: counted },
+  update: { arguments: [2, 2], macro: "bcc_update", countsDrops: true, kinds: [...values, "sockmap"] },
+  insert: { arguments: [2, 2], macro: "bcc_insert", countsDrops: true, kinds: values },
   delete: { arguments: [1, 1], macro: "bcc_delete", kinds: [...hashes, ...sockets, "hash_of_maps"] },
-  increment: { arguments: [1, 2], macro: "bcc_increment", kinds: counted },
-  atomic_increment: { arguments: [1, 2], macro: "bcc_atomic_increment", kinds: counted },
+  increment: { arguments: [1, 2], macro: "bcc_increment", countsDrops: true, kinds: counted },
+  atomic_increment: { arguments: [1, 2], macro: "bcc_atomic_increment", countsDrops: true, kinds: counted },
   call: { arguments: [2, 2], macro: "bcc_call", kinds: ["prog_array"] },
   perf_submit: {
     arguments: [3, 3],
@@ -88,7 +93,7 @@ export const methods = {
   ringbuf_discard: { arguments: [2, 2], macro: "bcc_ringbuf_discard", kinds: ["ringbuf"], tagged: true },
   ringbuf_query: { arguments: [1, 1], macro: "bcc_ringbuf_query", kinds: ["ringbuf"] },
   get_stackid: { arguments: [2, 2], macro: "bcc_get_stackid", kinds: ["stack_trace"] },
-  push: { arguments: [2, 2], macro: "bcc_push", kinds: [...queues, "bloom_filter"] },
+  push: { arguments: [2, 2], macro: "bcc_push", countsDrops: true, kinds: [...queues, "bloom_filter"] },
   pop: { arguments: [1, 1], macro: "bcc_pop", kinds: queues },
   peek: { arguments: [1, 1], macro: "bcc_peek", kinds: [...queues, "bloom_filter"] },
   check_current_task: { arguments: [1, 1], macro: "bcc_check_current_task", kinds: ["cgroup_array"] },
@@ -146,6 +151,11 @@ export function kindHasMethod(kind: TableKind, method: MethodName): boolean {
   const { kinds }: Method = methods[method];
   if (kind === "extern") return true;
   return kind === "histogram" ? kinds.includes("hash") : kinds.includes(kind);
+}
+
+/** Whether the kernel may refuse what programs put into tables of a kind, which is counted on request. */
+export function kindCountsUpdates(kind: TableKind): boolean {
+  return kindHasMethod(kind, "update") || kindHasMethod(kind, "push");
 }
 
 /** The methods of a kind, for hints. */

@@ -31,6 +31,11 @@ export interface BpfOptions {
   readonly optional?: readonly string[];
   /** Whether programs count what does not fit into a ring buffer, for `lost`; true unless said otherwise. */
   readonly countDrops?: boolean;
+  /**
+   * Whether programs count the updates of tables that the kernel refuses, for `failedUpdates` and `pressure`; false unless
+   * said otherwise, since each update costs a few instructions more.
+   */
+  readonly countFailedUpdates?: boolean;
 }
 
 /** Which type each of them has. */
@@ -47,6 +52,7 @@ export const BPF_OPTIONS: Readonly<Record<keyof BpfOptions, OptionType>> = {
   autoAttach: "booleanOrStrings?",
   optional: "strings?",
   countDrops: "boolean?",
+  countFailedUpdates: "boolean?",
 };
 
 /** @throws UsageError unless exactly one of text and file is given, and the file can be read */

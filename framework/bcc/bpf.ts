@@ -107,7 +107,8 @@ export class BPF extends NetworkHooks implements Disposable {
     const contexts = [...usdt_contexts, ...sections.contexts];
     const probes = planOf(contexts, { ignorePid: attach_usdt_ignore_pid });
     this.#source = { ...source, usdt: contexts.length === 0 ? undefined : probes.readers };
-    this.#options = { syscallTracepoint: false, countDrops: options.countDrops ?? true };
+    const { countDrops = true, countFailedUpdates = false } = options;
+    this.#options = { syscallTracepoint: false, countDrops, countFailedUpdates };
     try {
       this.host = openHost(options.runtime, machineSettings(options));
       this.scope.own(this.host.runtime);

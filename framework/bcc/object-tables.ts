@@ -3,6 +3,7 @@ import {
   type BufferGroup,
   type Enumeration,
   enumerationOf,
+  type OpenContext,
   openTable,
   type TypeChoice,
 } from "../../maps/index.ts";
@@ -112,7 +113,7 @@ export class ObjectTables {
       openEvents: (options) => runtime.openEvents(raw, options),
       openCounters: hasCounters(runtime) ? (options) => runtime.openCounters(raw, options) : undefined,
       openUserRing: hasUserRings(runtime) ? (map) => runtime.openUserRing(map) : undefined,
-      drops: this.#dropsOf(raw.spec.name),
+      ...this.#lossesOf(raw),
       buffers,
       openProcess: opensProcesses(runtime) ? (pid) => runtime.openProcess(pid) : undefined,
       keyType: keytype,
@@ -121,10 +122,15 @@ export class ObjectTables {
     });
   }
 
-  /** Reads the counter that stands beside a ring buffer: records dropped so far on each CPU. */
-  #dropsOf(name: string): (() => readonly bigint[]) | undefined {
-    const counter = this.#parts.maps.get(dropMapOf(name));
-    if (counter === undefined) return undefined;
+  /** Reads the counter that stands beside a table: what was lost so far on each CPU, records or updates. */
+  #lossesOf(raw: RawMap): Pick<OpenContext, "drops" | "failedUpdates"> {
+    const counter = this.#parts.maps.get(dropMapOf(raw.spec.name));
+    if (counter === undefined) return {};
+    const read = this.#readerOf(counter);
+    return isEventBuffer(raw) ? { drops: read } : { failedUpdates: read };
+  }
+
+  #readerOf(counter: RawMap): () => readonly bigint[] {
     const totals = new BigUint64Array(counter.spec.valueSize / 8);
     const bytes = new Uint8Array(totals.buffer);
     const used = totals.subarray(0, this.#parts.runtime.cpuCount);

@@ -85,6 +85,8 @@ export interface BuildOptions {
   readonly syscallTracepoint: boolean;
   /** Programs count what does not fit into a ring buffer; true unless said otherwise. */
   readonly countDrops?: boolean;
+  /** Programs count updates of tables that the kernel refuses; false unless said otherwise. */
+  readonly countFailedUpdates?: boolean;
 }
 
 /**
@@ -104,7 +106,11 @@ export function buildObject(
     clang.identity,
     environment.identity,
     headersIdentity(),
-    JSON.stringify([options.syscallTracepoint, options.countDrops ?? true]),
+    JSON.stringify([
+      options.syscallTracepoint,
+      options.countDrops ?? true,
+      options.countFailedUpdates ?? false,
+    ]),
     JSON.stringify(source.cflags),
     source.folder,
     ...(source.usdt === undefined ? [] : [source.usdt.text, JSON.stringify([...source.usdt.programs])]),

@@ -69,6 +69,8 @@ export interface Meanings {
   readonly syscallTracepoint: boolean;
   /** Programs count what does not fit into a ring buffer; true unless said otherwise. */
   readonly countDrops?: boolean;
+  /** Programs count updates of tables that the kernel refuses; false unless said otherwise. */
+  readonly countFailedUpdates?: boolean;
   /** Macros that tell of buffers whose records carry the number of the call that submitted them. */
   readonly tags?: readonly string[];
 }
@@ -76,7 +78,7 @@ export interface Meanings {
 /** `-D` arguments of the compiling run. */
 export function loweringDefinitions(
   kernel: KernelFacts,
-  { syscallTracepoint, countDrops = true, tags = [] }: Meanings,
+  { syscallTracepoint, countDrops = true, countFailedUpdates = false, tags = [] }: Meanings,
 ): readonly string[] {
   const macros = (archMacros[kernel.arch] ?? []).filter((macro) => macro.startsWith("__TARGET"));
   return [
@@ -85,6 +87,7 @@ export function loweringDefinitions(
     ...(kernel.hasSyscallWrapper ? ["-DRX_SYSCALL_WRAPPER"] : []),
     ...(syscallTracepoint ? ["-DRX_SYSCALL_TRACEPOINT"] : []),
     ...(countDrops ? [] : ["-DRX_NO_DROP_COUNTS"]),
+    ...(countFailedUpdates ? ["-DRX_COUNT_FAILED_UPDATES"] : []),
     ...tags.map((macro) => `-D${macro}=1`),
   ];
 }

@@ -1,6 +1,6 @@
 import type { StreamFactory } from "../tables/stream-factory.ts";
 import { eventBatches, eventCounts, eventStream, eventViews, lossStream } from "./events.ts";
-import { changes, snapshots } from "./snapshots.ts";
+import { changes, pressure, snapshots } from "./snapshots.ts";
 
 /** The streams that tables are given. */
 export const streamFactory: StreamFactory = {
@@ -10,5 +10,6 @@ export const streamFactory: StreamFactory = {
   counts: eventCounts,
   losses: lossStream,
   snapshots,
+  pressure,
   changes,
 };

@@ -1,6 +1,12 @@
 import type { Observable } from "rxjs";
 import { UsageError } from "../../framework/core/errors.ts";
-import type { Change, EntrySource, PeriodOptions } from "../tables/stream-factory.ts";
+import type {
+  Change,
+  EntrySource,
+  PeriodOptions,
+  Pressure,
+  PressureSource,
+} from "../tables/stream-factory.ts";
 import { rx } from "./rx.ts";
 import { until } from "./signal.ts";
 
@@ -63,6 +69,15 @@ export function changes<K, V>(
       for (const change of found) emit(change);
     };
   });
+}
+
+/** How full a table is, at once and then every `periodMs`. */
+export function pressure(
+  table: PressureSource,
+  periodMs: number,
+  options: PeriodOptions = {},
+): Observable<Pressure> {
+  return everyPeriod(table, periodMs, options, () => (emit) => emit(table.pressureNow()));
 }
 
 interface Seen<K, V> {

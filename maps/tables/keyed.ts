@@ -12,7 +12,7 @@ import {
   takeInBatches,
   writeEntries,
 } from "./batches.ts";
-import type { Change, EntrySource, PeriodOptions } from "./stream-factory.ts";
+import type { Change, EntrySource, PeriodOptions, Pressure } from "./stream-factory.ts";
 import { type Bytes, bytesOf, Table, type TableParts } from "./table.ts";
 
 /** What a table with keys is made of. */
@@ -99,11 +99,13 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     return this.raw.nextKey(this.encodeKey(key), after) ? this.decodeKey(after) : undefined;
   }
 
-  /** Counts the keys by walking over them. */
+  /** Counts the entries by reading them all, in batches where the map can. */
   get size(): number {
-    let count = 0;
-    for (const _ of this.keyWalk()) count++;
-    return count;
+    let size = 0;
+    this.#scan((_keys, _values, count) => {
+      size += count;
+    });
+    return size;
   }
 
   [Symbol.iterator](): Generator<[K, V]> {
@@ -283,6 +285,17 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** What changed since the last look, at every period; the first look reports every entry as set. */
   changes(periodMs: number, options: PeriodOptions = {}): Observable<Change<K, V>> {
     return this.streams.changes(this, periodMs, options);
+  }
+
+  /** How full the table is now. Reads the whole table, as `size` does. */
+  pressureNow(): Pressure {
+    const { size: entries, max_entries: maxEntries, failedUpdates } = this;
+    return { entries, maxEntries, share: maxEntries === 0 ? 0 : entries / maxEntries, failedUpdates };
+  }
+
+  /** How full the table is, at once and then every period. */
+  pressure(periodMs: number, options: PeriodOptions = {}): Observable<Pressure> {
+    return this.streams.pressure(this, periodMs, options);
   }
 
   /** Calls `visit` for each entry, in batches where the map can. The bytes are valid only during the call. */

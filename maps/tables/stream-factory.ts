@@ -27,6 +27,7 @@ export interface StreamFactory {
     periodMs: number,
     options: PeriodOptions,
   ): Observable<ReadonlyMap<K, V>>;
+  pressure(table: PressureSource, periodMs: number, options: PeriodOptions): Observable<Pressure>;
   changes<K, V>(table: EntrySource<K, V>, periodMs: number, options: PeriodOptions): Observable<Change<K, V>>;
 }
 
@@ -48,6 +49,29 @@ export interface PeriodOptions {
   readonly signal?: AbortSignal | undefined;
   /** Where time comes from; rxjs' asyncScheduler by default. */
   readonly scheduler?: SchedulerLike | undefined;
+}
+
+/** How full a table is. */
+export interface Pressure {
+  /**
+   * Entries there are. Arrays are always full. LRU tables refuse nothing: they drop old entries to make room, and begin with
+   * that before they are full.
+   */
+  readonly entries: number;
+  /** Entries that fit; 0 where the map states no size. */
+  readonly maxEntries: number;
+  /** From 0, empty, to 1, full. */
+  readonly share: number;
+  /** The table's `failedUpdates`: undefined unless programs count them. */
+  readonly failedUpdates: number | undefined;
+}
+
+/** A table that can tell how full it is. */
+export interface PressureSource {
+  readonly name: string;
+  pressureNow(): Pressure;
+  /** Calls the listener when the table is closed, unless the returned function is called first. */
+  onClose(listener: () => void): () => void;
 }
 
 /** What happened to one key between two looks at a table. */

@@ -12,6 +12,8 @@ export interface TableParts {
   /** Owns the map; the table is closed when it is. */
   readonly scope: Scope;
   readonly streams: StreamFactory;
+  /** Updates that the kernel refused so far, one total per CPU, where programs count them. */
+  readonly failedUpdates?: (() => readonly bigint[]) | undefined;
 }
 
 /** What all tables share: a map, and being closed with the BPF object that owns it. */
@@ -24,11 +26,13 @@ export abstract class Table {
   protected readonly streams: StreamFactory;
   readonly #raw: RawMap;
   readonly #scope: Scope;
+  readonly #failedUpdates: (() => readonly bigint[]) | undefined;
 
   constructor(parts: TableParts) {
     this.#raw = parts.raw;
     this.#scope = parts.scope;
     this.streams = parts.streams;
+    this.#failedUpdates = parts.failedUpdates;
     this.name = parts.raw.spec.name;
     this.kind = parts.raw.spec.kind;
     this.max_entries = parts.raw.spec.maxEntries;
@@ -37,6 +41,16 @@ export abstract class Table {
   /** Whether the table's map is gone. */
   get closed(): boolean {
     return this.#scope.closed;
+  }
+
+  /**
+   * Updates by methods of this object's programs (`update`, `insert`, `lookup_or_init`, `increment`, `push`, …) that the
+   * kernel refused since the object was made: because the table was full, mostly. That `insert` finds its key is none.
+   * Undefined unless the object was made with `countFailedUpdates`, and of buffers, which have `lost`.
+   */
+  get failedUpdates(): number | undefined {
+    this.assertOpen();
+    return this.#failedUpdates?.().reduce((sum, count) => sum + Number(count), 0);
   }
 
   /**

@@ -85,6 +85,49 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
 #define __RX_NOEXIST 1
 #define __RX_CURRENT_CPU 0xffffffffULL
 
+/* ---- counters of what was lost ---- */
+
+/*
+ * Of ring buffers, failed reservations, which the kernel does not count; of other tables, on request, refused updates. A
+ * variable beside the table, with one slot per CPU number, modulo the slots. A variable, because a table's lookup would
+ * have one more branch, and a loop of outputs would cost the verifier many times as much.
+ */
+#define __RX_DROP_SLOTS 256
+#define __rx_drop_variable(lost) static __u64 lost[__RX_DROP_SLOTS] __attribute__((section(".data." #lost)))
+#define __rx_add_drop(lost)                                                                                        \
+  ((void)__sync_fetch_and_add(&lost[__rx_get_smp_processor_id() & (__RX_DROP_SLOTS - 1)], 1))
+
+#ifdef RX_NO_DROP_COUNTS
+#define bcc_drop_counter(lost)
+#define __rx_count_drop(lost) ((void)0)
+#else
+#define bcc_drop_counter(lost) __rx_drop_variable(lost) __attribute__((used))
+#define __rx_count_drop(lost) __rx_add_drop(lost)
+#endif
+
+#ifdef RX_COUNT_FAILED_UPDATES
+#define bcc_update_counter(lost) __rx_drop_variable(lost) __attribute__((used))
+/* That the key is there already is an answer. */
+#define __RX_EEXIST 17
+#define __rx_counted(lost, update)                                                                                 \
+  ({                                                                                                               \
+    long __rx_u = (update);                                                                                        \
+    if (__rx_u && __rx_u != -__RX_EEXIST)                                                                          \
+      __rx_add_drop(lost);                                                                                         \
+    __rx_u;                                                                                                        \
+  })
+#else
+#define bcc_update_counter(lost)
+#define __rx_counted(lost, update) (update)
+#endif
+
+/* Another object's table has a counter that takes this one's place; only what adds to it needs one. */
+#if defined(RX_NO_DROP_COUNTS) && !defined(RX_COUNT_FAILED_UPDATES)
+#define bcc_extern_drop_counter(lost)
+#else
+#define bcc_extern_drop_counter(lost) __rx_drop_variable(lost)
+#endif
+
 /* ---- tables ---- */
 
 /* Stack tables need a power of two; BCC rounds up. */
@@ -101,8 +144,8 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
                  "the values of a histogram such as \"" #map "\" are u64")
 
 #define bcc_lookup(map, key) ((__rx_value(map) *)__rx_map_lookup_elem(map, key))
-#define bcc_update(map, key, value) __rx_map_update_elem(map, key, value, __RX_ANY)
-#define bcc_insert(map, key, value) __rx_map_update_elem(map, key, value, __RX_NOEXIST)
+#define bcc_update(map, lost, key, value) __rx_counted(lost, __rx_map_update_elem(map, key, value, __RX_ANY))
+#define bcc_insert(map, lost, key, value) __rx_counted(lost, __rx_map_update_elem(map, key, value, __RX_NOEXIST))
 #define bcc_delete(map, key) __rx_map_delete_elem(map, key)
 
 /* Copies of many bytes would become many instructions, and those of more than a kilobyte a call that BPF cannot make. */
@@ -110,13 +153,13 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
   ((size) > 256 ? (void)__rx_probe_read_kernel(to, size, from) : (void)__builtin_memcpy(to, from, (size) > 256 ? 0 : (size)))
 
 /* Null when the table is full. Key and value are evaluated once. */
-#define bcc_lookup_or_try_init(map, key, initial)                                                                  \
+#define bcc_lookup_or_try_init(map, lost, key, initial)                                                               \
   ({                                                                                                               \
     const void *__rx_k = (key);                                                                                    \
     const void *__rx_i = (initial);                                                                                \
     __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, __rx_k);                                                   \
     if (!__rx_v) {                                                                                                 \
-      __rx_map_update_elem(map, __rx_k, __rx_i, __RX_NOEXIST);                                                     \
+      (void)__rx_counted(lost, __rx_map_update_elem(map, __rx_k, __rx_i, __RX_NOEXIST));                            \
       __rx_v = __rx_map_lookup_elem(map, __rx_k);                                                                  \
     }                                                                                                              \
     __rx_v;                                                                                                        \
@@ -127,11 +170,11 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
  * for each CPU number, modulo the spares, so that CPUs do not disturb each other.
  */
 #define __RX_SPARES 64
-#define bcc_lookup_or_init(map, key, initial)                                                                      \
+#define bcc_lookup_or_init(map, lost, key, initial)                                                                   \
   ({                                                                                                               \
     static __rx_value(map) __rx_spare[__RX_SPARES] __attribute__((section(".data.__rx_spare")));                    \
     const void *__rx_j = (initial);                                                                                \
-    __rx_value(map) *__rx_o = bcc_lookup_or_try_init(map, key, __rx_j);                                            \
+    __rx_value(map) *__rx_o = bcc_lookup_or_try_init(map, lost, key, __rx_j);                                      \
     if (!__rx_o) {                                                                                                 \
       __rx_o = &__rx_spare[__rx_get_smp_processor_id() & (__RX_SPARES - 1)];                                       \
       __rx_copy(__rx_o, __rx_j, sizeof(*__rx_o));                                                                  \
@@ -144,7 +187,7 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
 #define __rx_has_all_keys(map) (__rx_map_type(map) == 2 || __rx_map_type(map) == 6)
 
 /* A missing key is made with zero, and then added to: another CPU may have made it first. */
-#define __rx_add_to(map, wanted, add, amount)                                                                      \
+#define __rx_add_to(map, lost, wanted, add, amount)                                                                \
   ({                                                                                                               \
     _Static_assert(__builtin_classify_type(*(map)->value) < 12, "increment adds to numbers, which the values are not");\
     __rx_key(map) __rx_k = wanted;                                                                                 \
@@ -152,24 +195,24 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
     __rx_value(map) *__rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                  \
     if (!__rx_has_all_keys(map) && !__rx_v) {                                                                      \
       __rx_value(map) __rx_z = 0;                                                                                  \
-      __rx_map_update_elem(map, &__rx_k, &__rx_z, __RX_NOEXIST);                                                   \
+      (void)__rx_counted(lost, __rx_map_update_elem(map, &__rx_k, &__rx_z, __RX_NOEXIST));                          \
       __rx_v = __rx_map_lookup_elem(map, &__rx_k);                                                                 \
     }                                                                                                              \
     if (__rx_v)                                                                                                    \
       (void)(add);                                                                                                 \
   })
 #define __rx_amount(ignored, n, ...) (n)
-#define bcc_increment(map, key, ...)                                                                               \
-  __rx_add_to(map, key, *__rx_v += __rx_n, __rx_amount(0, ##__VA_ARGS__, 1))
-#define bcc_atomic_increment(map, key, ...)                                                                        \
-  __rx_add_to(map, key, __sync_fetch_and_add(__rx_v, __rx_n), __rx_amount(0, ##__VA_ARGS__, 1))
+#define bcc_increment(map, lost, key, ...)                                                                         \
+  __rx_add_to(map, lost, key, *__rx_v += __rx_n, __rx_amount(0, ##__VA_ARGS__, 1))
+#define bcc_atomic_increment(map, lost, key, ...)                                                                  \
+  __rx_add_to(map, lost, key, __sync_fetch_and_add(__rx_v, __rx_n), __rx_amount(0, ##__VA_ARGS__, 1))
 
 /* The kernel's names, for what BCC has no method. A callback is a static function. */
 #define bcc_for_each_map_elem(map, callback, ctx, flags)                                                           \
   __rx_for_each_map_elem(map, (void *)(callback), (void *)(ctx), flags)
 #define bcc_map_lookup_percpu_elem(map, key, cpu) ((__rx_value(map) *)__rx_map_lookup_percpu_elem(map, key, cpu))
 
-#define bcc_push(map, value, flags) __rx_map_push_elem(map, value, flags)
+#define bcc_push(map, lost, value, flags) __rx_counted(lost, __rx_map_push_elem(map, value, flags))
 #define bcc_pop(map, value) __rx_map_pop_elem(map, value)
 #define bcc_peek(map, value) __rx_map_peek_elem(map, value)
 
@@ -256,23 +299,6 @@ static long (*const __rx_cgrp_storage_delete)(void *, void *) = (void *)211;
   __rx_way(__rx_perf_, tags)                                                                                       \
   (map, tag, anchor, type, ((__u64)(length) << 32) | __RX_CURRENT_CPU, skb, data, size)
 
-/*
- * The kernel counts no failed reservation, so a variable beside the buffer does: one slot per CPU number, modulo the
- * slots. A variable, because a table's lookup would have one more branch, and a loop of outputs would cost the
- * verifier many times as much.
- */
-#define __RX_DROP_SLOTS 256
-#ifdef RX_NO_DROP_COUNTS
-#define bcc_drop_counter(lost)
-#define bcc_extern_drop_counter(lost)
-#define __rx_count_drop(lost) ((void)0)
-#else
-/* Another object's buffer has a counter that takes this one's place; only what adds to it needs one. */
-#define bcc_extern_drop_counter(lost) static __u64 lost[__RX_DROP_SLOTS] __attribute__((section(".data." #lost)))
-#define bcc_drop_counter(lost) bcc_extern_drop_counter(lost) __attribute__((used))
-#define __rx_count_drop(lost)                                                                                      \
-  ((void)__sync_fetch_and_add(&lost[__rx_get_smp_processor_id() & (__RX_DROP_SLOTS - 1)], 1))
-#endif
 #define __rx_ring_output_0(map, tag, lost, anchor, type, data, size, flags)                                        \
   ({                                                                                                               \
     __rx_anchor(anchor, type);                                                                                     \
