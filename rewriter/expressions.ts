@@ -56,6 +56,7 @@ export class ExpressionTypes {
   readonly #functions: ReadonlyMap<string, FunctionNode>;
   readonly #text: string;
   readonly #cache = new Map<SyntaxNode, CType>();
+  readonly #members = new Map<SyntaxNode, FoundMember | null>();
   readonly #variables = new Map<Variable, CType>();
   /** Where the operand stands whose parts are judged, when it was parsed apart. */
   #at = -1;
@@ -117,6 +118,15 @@ export class ExpressionTypes {
 
   /** The member that a field expression names; undefined when its record is not known. */
   memberOf(node: SyntaxNode): FoundMember | undefined {
+    let found = this.#members.get(node);
+    if (found === undefined) {
+      found = this.#findMember(node) ?? null;
+      this.#members.set(node, found);
+    }
+    return found ?? undefined;
+  }
+
+  #findMember(node: SyntaxNode): FoundMember | undefined {
     const argument = node.childForFieldName("argument");
     const field = node.childForFieldName("field");
     if (argument === null || field === null) return undefined;
@@ -221,12 +231,12 @@ export class ExpressionTypes {
 
   #pointer(node: SyntaxNode): CType {
     const type = this.#argument(node);
-    if (node.children[0]?.type === "*") return pointee(type);
+    if (node.firstChild?.type === "*") return pointee(type);
     return { kind: "pointer", to: type, isUser: false };
   }
 
   #sign(node: SyntaxNode): CType {
-    return node.children[0]?.type === "!" ? scalar : this.#argument(node);
+    return node.firstChild?.type === "!" ? scalar : this.#argument(node);
   }
 
   #binary(node: SyntaxNode): CType {
@@ -281,9 +291,8 @@ export function isComparison(operator: string): boolean {
 
 /** Whether a field expression goes through a pointer. */
 export function isArrow(node: SyntaxNode): boolean {
-  return (
-    node.childForFieldName("operator")?.type === "->" || node.children.some((child) => child.type === "->")
-  );
+  const operator = node.childForFieldName("operator");
+  return operator === null ? node.children.some((child) => child.type === "->") : operator.type === "->";
 }
 
 /** What an array becomes when its value is asked for. */

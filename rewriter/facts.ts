@@ -439,7 +439,8 @@ function collectCalls(
     const token = tokens[index];
     return token === undefined ? "" : text.slice(token.start, token.end);
   };
-  for (const [open, close] of partners.entries()) {
+  for (let open = 0; open < partners.length; open++) {
+    const close = partners[open]!;
     if (close < 0 || text[tokens[open]!.start] !== "(") continue;
     const callee = tokens[open - 1];
     if (callee?.kind !== "name") continue;

@@ -206,15 +206,17 @@ function tracepointsOf(facts: Facts, { tags }: Words, source: SourceText): reado
 
 /** Whether a function uses `ctx->member` of a parameter that is a `struct pt_regs *`. */
 function reachesIntoRegisters({ text, normalized }: Facts, { parameters, body }: FunctionFact): boolean {
-  const registers = parameters.filter(({ start, end }) =>
-    /\bstruct\s+pt_regs\b/.test(text.slice(start, end)),
+  const registers = new Set(
+    parameters
+      .filter(({ start, end }) => /\bstruct\s+pt_regs\b/.test(text.slice(start, end)))
+      .map(({ name }) => name),
   );
-  if (registers.length === 0) return false;
+  if (registers.size === 0) return false;
   const { tokens } = normalized;
   for (let i = tokenAfter(tokens, body.start); i + 1 < tokens.length && tokens[i]!.end < body.end; i++) {
     const { kind, start, end } = tokens[i]!;
     if (kind !== "name" || !text.startsWith("->", tokens[i + 1]!.start)) continue;
-    if (registers.some(({ name }) => name === text.slice(start, end))) return true;
+    if (registers.has(text.slice(start, end))) return true;
   }
   return false;
 }
@@ -236,7 +238,9 @@ function wordsOf(facts: Facts, tables: ReadonlyMap<string, TableFact>): Words {
   const members = new Set<string>();
   const defined = new Set([...facts.fileNames, ...tables.keys()]);
   let before = "";
-  for (const { kind, start, end } of facts.normalized.tokens) {
+  const { tokens } = facts.normalized;
+  for (let i = 0; i < tokens.length; i++) {
+    const { kind, start, end } = tokens[i]!;
     if (kind !== "name") {
       before = text[end - 1] === "." || text.startsWith("->", start) ? "." : "";
       continue;

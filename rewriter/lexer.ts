@@ -73,7 +73,8 @@ function tokenAt(text: string, start: number, kind: number): Token {
   return { kind: "punctuator", start, end: endOf(PUNCTUATOR, text, start) };
 }
 
-const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
+const OPENING = "([{";
+const CLOSING = ")]}";
 
 /**
  * For each opening bracket the index of the token that closes it, and -1 for every other token. A bracket that another
@@ -81,17 +82,21 @@ const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}"
  */
 export function matchBrackets(text: string, tokens: readonly Token[]): Int32Array {
   const partners = new Int32Array(tokens.length).fill(-1);
-  let open: { readonly index: number; readonly closing: string }[] = [];
-  for (const [index, { kind, start, end }] of tokens.entries()) {
+  const open: number[] = [];
+  // Counted, for an iterator makes an array of each token.
+  for (let index = 0; index < tokens.length; index++) {
+    const { kind, start, end } = tokens[index]!;
     if (kind !== "punctuator" || end - start !== 1) continue;
     const character = text[start]!;
-    const closing = CLOSING[character];
-    if (closing !== undefined) open.push({ index, closing });
-    else if (character === ")" || character === "]" || character === "}") {
-      const last = open.pop();
-      if (last?.closing === character) partners[last.index] = index;
-      else open = [];
+    if (OPENING.includes(character)) {
+      open.push(index);
+      continue;
     }
+    const closes = CLOSING.indexOf(character);
+    if (closes < 0) continue;
+    const last = open.pop();
+    if (last !== undefined && text[tokens[last]!.start] === OPENING[closes]) partners[last] = index;
+    else open.length = 0;
   }
   return partners;
 }

@@ -89,6 +89,12 @@ export class SyntaxNode {
     return this.#children;
   }
 
+  /** The first of its parts, or null. */
+  get firstChild(): SyntaxNode | null {
+    const first = this.id + 1;
+    return first < this.#tree.behind(this.id) ? this.#tree.node(first) : null;
+  }
+
   get namedChildren(): readonly SyntaxNode[] {
     return this.#childrenThat((id) => this.#tree.typeOf(id).isNamed);
   }
@@ -111,11 +117,16 @@ export class SyntaxNode {
   /** Nodes of these types at and below this one, in the order of the text. */
   descendantsOfType(names: string | readonly string[]): readonly SyntaxNode[] {
     const wanted = new Set(typeof names === "string" ? [names] : names);
-    const isWanted = types.map((type) => type !== undefined && wanted.has(type.name));
+    // Asked once for each type that occurs: a large tree has few, and a small tree fewer than the grammar.
+    const answers: (boolean | undefined)[] = new Array(types.length);
     const tree = this.#tree;
     const behind = tree.behind(this.id);
     const found: SyntaxNode[] = [];
-    for (let id = this.id; id < behind; id++) if (isWanted[tree.typeNumber(id)]) found.push(tree.node(id));
+    for (let id = this.id; id < behind; id++) {
+      const type = tree.typeNumber(id);
+      answers[type] ??= wanted.has(types[type]!.name);
+      if (answers[type]) found.push(tree.node(id));
+    }
     return found;
   }
 
@@ -168,8 +179,9 @@ const fieldNames: (string | null)[] = [null];
  * a token begins behind the blanks that follow the one before it, and ends with its word: the parser need not be asked.
  */
 class TreeCopy implements SyntaxTree {
-  tooDeep: SyntaxNode | undefined;
+  readonly tooDeep: SyntaxNode | undefined;
   readonly source: string;
+  #firstTooDeep: number | undefined;
   readonly #cursor: TreeCursor;
   /** Tokens that the parser put in by itself are empty, so only a faultless tree has no others than the text's. */
   readonly #isFaultless: boolean;
@@ -182,7 +194,8 @@ class TreeCopy implements SyntaxTree {
   #parents: Int32Array;
   /** For each node the one that comes behind all its parts. */
   #behind: Int32Array;
-  readonly #made: (SyntaxNode | undefined)[] = [];
+  /** As long as the tree has nodes: an array that grows by leaps becomes a dictionary, which is slow. */
+  readonly #made: (SyntaxNode | undefined)[];
 
   constructor(tree: Tree, source: string) {
     this.source = source;
@@ -196,6 +209,8 @@ class TreeCopy implements SyntaxTree {
     this.#parents = new Int32Array(room);
     this.#behind = new Int32Array(room);
     this.#copy();
+    this.#made = new Array<SyntaxNode | undefined>(this.#count).fill(undefined);
+    if (this.#firstTooDeep !== undefined) this.tooDeep = this.node(this.#firstTooDeep);
   }
 
   get root(): SyntaxNode {
@@ -301,7 +316,7 @@ class TreeCopy implements SyntaxTree {
 
   #mayDescend(id: number, level: number): boolean {
     if (level < MOST_LEVELS) return true;
-    this.tooDeep ??= this.node(id);
+    this.#firstTooDeep ??= id;
     return false;
   }
 

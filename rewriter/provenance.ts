@@ -44,7 +44,8 @@ export interface FunctionRole {
 /** Something that holds a value, and how that value came there. */
 class Cell {
   origin = 0;
-  readonly readers = new Set<Flow>();
+  /** Most have none or one, for which a set is large. */
+  readonly readers: Flow[] = [];
 }
 
 /** Moves values from cells to cells; repeated when what it read has changed. */
@@ -153,7 +154,7 @@ export class Origins {
   #read(cells: readonly Cell[]): number {
     let origin = 0;
     for (const cell of cells) {
-      if (this.#reader !== undefined) cell.readers.add(this.#reader);
+      if (this.#reader !== undefined && cell.readers.at(-1) !== this.#reader) cell.readers.push(this.#reader);
       origin |= cell.origin;
     }
     return origin;
@@ -208,7 +209,7 @@ export class Origins {
       case "subscript_expression":
         return this.#valueOf(node);
       case "pointer_expression":
-        return node.children[0]?.type === "*" ? this.#valueOf(node) : this.#place(argumentOf(node)).where;
+        return node.firstChild?.type === "*" ? this.#valueOf(node) : this.#place(argumentOf(node)).where;
       case "parenthesized_expression":
       case "expression_statement":
       case "comma_expression":
@@ -220,7 +221,7 @@ export class Origins {
       case "cast_expression":
         return this.#cast(node);
       case "unary_expression":
-        return node.children[0]?.type === "!" ? 0 : this.#maybe(argumentOf(node));
+        return node.firstChild?.type === "!" ? 0 : this.#maybe(argumentOf(node));
       case "update_expression":
         return this.#maybe(argumentOf(node));
       case "binary_expression":
@@ -289,7 +290,7 @@ export class Origins {
       }
       case "pointer_expression": {
         const argument = argumentOf(node);
-        return argument === null || node.children[0]?.type !== "*" ? nowhere : this.#target(argument);
+        return argument === null || node.firstChild?.type !== "*" ? nowhere : this.#target(argument);
       }
       case "string_literal":
       case "concatenated_string":
@@ -348,7 +349,7 @@ export class Origins {
       case "subscript_expression":
         return this.expressions.of(node).kind === "array" ? this.#place(node).cells : [];
       case "pointer_expression":
-        return node.children[0]?.type === "*" ? [] : this.#place(argumentOf(node)).cells;
+        return node.firstChild?.type === "*" ? [] : this.#place(argumentOf(node)).cells;
       case "call_expression":
         return this.#behindCall(node);
       default:

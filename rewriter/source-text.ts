@@ -244,7 +244,8 @@ function originsOf(text: string, starts: readonly number[]): readonly LineOrigin
   const origins: LineOrigin[] = [];
   let file = "";
   let line = 1;
-  for (const [physical, start] of starts.entries()) {
+  for (let physical = 0; physical < starts.length; physical++) {
+    const start = starts[physical]!;
     const end = starts[physical + 1] ?? text.length + 1;
     const marker = text.startsWith("# ", start) ? MARKER.exec(text.slice(start, end - 1)) : null;
     if (marker === null) {

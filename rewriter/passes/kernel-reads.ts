@@ -292,7 +292,7 @@ function pointerOf(node: SyntaxNode, origins: Origins): SyntaxNode | undefined {
       : node.childForFieldName("argument");
   if (argument === null) return undefined;
   if (node.type === "field_expression" && !isArrow(node)) return undefined;
-  if (node.type === "pointer_expression" && node.children[0]?.type !== "*") return undefined;
+  if (node.type === "pointer_expression" && node.firstChild?.type !== "*") return undefined;
   const { kind } = origins.expressions.of(argument);
   // An array is where its elements are; a number is no pointer, so this is a product that was misread, or no C.
   if (kind === "scalar" || kind === "record") return undefined;
@@ -359,7 +359,7 @@ function useOf(node: SyntaxNode): "value" | "store" | "none" {
     case undefined:
       return "none";
     case "pointer_expression":
-      return parent.children[0]?.type === "&" ? "none" : "value";
+      return parent.firstChild?.type === "&" ? "none" : "value";
     case "assignment_expression":
       return parent.childForFieldName("left")?.id === at.id ? "store" : "value";
     case "update_expression":

@@ -118,7 +118,7 @@ class PacketPass {
     const argument = node.childForFieldName("argument");
     if (argument === null) return undefined;
     if (node.type === "field_expression" && !isArrow(node)) return undefined;
-    if (node.type === "pointer_expression" && node.children[0]?.type !== "*") return undefined;
+    if (node.type === "pointer_expression" && node.firstChild?.type !== "*") return undefined;
     const type = this.#expressions.of(argument);
     if (type.kind === "array") return undefined;
     const target = pointee(type);
@@ -189,7 +189,7 @@ class PacketPass {
   #use(place: Place): void {
     const { node, type } = place;
     const parent = node.parent;
-    const isAddress = parent?.type === "pointer_expression" && parent.children[0]?.type === "&";
+    const isAddress = parent?.type === "pointer_expression" && parent.firstChild?.type === "&";
     if (isAddress) return this.#address(place, parent);
     if (parent?.type === "sizeof_expression" || type.kind === "array") return;
     if (type.kind === "record") {
