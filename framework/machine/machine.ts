@@ -1,5 +1,5 @@
 import { ClosedError, MachineFault, UsageError } from "../core/errors.ts";
-import { helperByNumber } from "../isa/helpers.ts";
+import { helperByNumber, helpers } from "../isa/helpers.ts";
 import type { Btf } from "../object/btf.ts";
 import type { MapSpec, ProgramSpec } from "../object/object-spec.ts";
 import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
@@ -35,6 +35,9 @@ const IDLE: Omit<Happening, "clock"> = {
   memory: null,
 };
 
+/** The helper whose result leads into the kernel's structures, for programs of any kind. */
+const TASK_WITH_TYPES = helpers.get_current_task_btf.id;
+
 /** Instructions that one run may take when nobody says otherwise: about a second. */
 export const DEFAULT_BUDGET = 2 ** 26;
 
@@ -62,6 +65,7 @@ export class MachineProgram implements Program, Runnable, Referable {
   readonly kind: ProgramKindName;
   readonly fd: number;
   readonly code: Code;
+  readonly readsKernel: boolean;
   readonly regions: Region[];
   occupant: Execution | null = null;
   readonly maps: Map<number, MachineMap>;
@@ -73,6 +77,7 @@ export class MachineProgram implements Program, Runnable, Referable {
     readonly kind: ProgramKindName;
     readonly fd: number;
     readonly code: Code;
+    readonly readsKernel: boolean;
     readonly maps: Map<number, MachineMap>;
     readonly release: (program: MachineProgram) => void;
   }) {
@@ -80,6 +85,7 @@ export class MachineProgram implements Program, Runnable, Referable {
     this.kind = parts.kind;
     this.fd = parts.fd;
     this.code = parts.code;
+    this.readsKernel = parts.readsKernel;
     this.maps = parts.maps;
     this.#release = parts.release;
     this.regions = new Array<Region>(RESERVED_REGIONS).fill(NO_REGION);
@@ -91,10 +97,6 @@ export class MachineProgram implements Program, Runnable, Referable {
 
   get closed(): boolean {
     return this.#closed;
-  }
-
-  get readsKernel(): boolean {
-    return programKinds[this.kind].btfTarget !== null;
   }
 
   /** Lets the program name a map and touch its values. */
@@ -210,6 +212,7 @@ export class Machine implements Disposable {
       kind,
       fd: ++this.#lastFd,
       code: this.#engine.prepare(checked),
+      readsKernel: programKinds[kind].btfTarget !== null || checked.helpers.has(TASK_WITH_TYPES),
       maps: new Map(),
       release: (closed) => this.#forgetProgram(closed),
     });

@@ -20,14 +20,18 @@ interface Timer {
   readonly map: MachineMap;
   readonly key: Uint8Array;
   readonly valueAt: number;
+  readonly isRealtime: boolean;
   callback: { readonly program: Runnable; readonly slot: number } | null;
   cancel: (() => void) | null;
 }
 
-/** Clocks that bpf_timer_init takes: CLOCK_REALTIME is none. */
-const CLOCKS = [1, 7];
+/** Clocks that bpf_timer_init takes: CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME. */
+const REALTIME = 0;
+const CLOCKS = [REALTIME, 1, 7];
 /** BPF_F_TIMER_ABS: the time is one of the clock, not from now. */
 const ABSOLUTE = 1;
+/** BPF_F_TIMER_CPU_PIN: on the CPU that set it. The machine has no other. */
+const PINNED = 2;
 
 /** No timer rings sooner, so that one that sets itself again does not keep a virtual clock from going on. */
 const LEAST_DELAY = 1000n;
@@ -48,7 +52,7 @@ export class Timers implements Disposable {
     const before = this.#timers.get(at);
     if (before !== undefined && this.#isThere(before)) return errno.EBUSY;
     before?.cancel?.();
-    this.#timers.set(at, { ...entry, callback: null, cancel: null });
+    this.#timers.set(at, { ...entry, isRealtime: clock === REALTIME, callback: null, cancel: null });
     return 0;
   }
 
@@ -63,9 +67,10 @@ export class Timers implements Disposable {
   /** bpf_timer_start */
   start(at: string, clock: Clock, time: bigint, flags: number): number {
     const timer = this.#timers.get(at);
-    if (timer === undefined || timer.callback === null || (flags & ~ABSOLUTE) !== 0) return errno.EINVAL;
+    if (timer === undefined || timer.callback === null || flags > (ABSOLUTE | PINNED)) return errno.EINVAL;
     timer.cancel?.();
-    const delay = flags === ABSOLUTE ? time - clock.monotonic() : time;
+    const now = (flags & ABSOLUTE) === 0 ? 0n : timer.isRealtime ? clock.realtime() : clock.monotonic();
+    const delay = time - now;
     timer.cancel = clock.after(delay > LEAST_DELAY ? delay : LEAST_DELAY, () => this.#ring(at, timer, clock));
     return 0;
   }

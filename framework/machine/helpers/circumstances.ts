@@ -100,7 +100,7 @@ export function taskStorage(run: Execution): void {
   const key = taskAt(run, 2);
   const flags = run.number(4);
   const { store, spec } = map;
-  if (key === null || (flags & ~CREATE) !== 0 || store.region === null) return run.result(0);
+  if (key === null || flags > CREATE || store.region === null) return run.result(0);
   let at = store.find(key, 0, 0);
   if (at < 0 && flags === CREATE) {
     const isGiven = run.number(3) !== 0;
@@ -132,21 +132,18 @@ export function stackId(run: Execution): void {
 
 const SKIP_MASK = 0xff;
 
-/** bpf_get_stack(context, buffer, size, flags): bytes that were written. */
+/** bpf_get_stack(context, buffer, size, flags): bytes that were written. The machine knows no build ids. */
 export function stack(run: Execution): void {
   const size = run.word(3);
   const into = run.bytes(2, size, true);
   const flags = run.number(4);
-  if (size % 8 !== 0) return run.result(errno.EINVAL);
-  const addresses = stackOf(run, flags)
-    .slice(flags & SKIP_MASK)
-    .slice(0, size / 8);
-  if (addresses.length === 0) {
-    into.fill(0);
-    return run.result(errno.EFAULT);
-  }
-  const view = new DataView(into.buffer, into.byteOffset, into.length);
   into.fill(0);
-  for (const [index, address] of addresses.entries()) view.setBigUint64(index * 8, address, true);
-  run.result(addresses.length * 8);
+  if (size % 8 !== 0 || flags > (SKIP_MASK | USER_STACK)) return run.result(errno.EINVAL);
+  const addresses = stackOf(run, flags);
+  const skipped = flags & SKIP_MASK;
+  if (skipped > addresses.length) return run.result(errno.EFAULT);
+  const kept = addresses.slice(skipped, skipped + size / 8);
+  const view = new DataView(into.buffer, into.byteOffset, into.length);
+  for (const [index, address] of kept.entries()) view.setBigUint64(index * 8, address, true);
+  run.result(kept.length * 8);
 }

@@ -1,6 +1,6 @@
 import { errno } from "../errno.ts";
 
-/** Gives what conversions ask for. */
+/** Gives what conversions ask for. A text here is bytes: each of its characters is one. */
 export interface FormatSource {
   /** The next argument, unsigned; undefined when there is none left. */
   next(): bigint | undefined;
@@ -10,15 +10,25 @@ export interface FormatSource {
   bytes(address: bigint, size: number): Uint8Array | undefined;
 }
 
-/** Conversions that bpf_trace_printk, bpf_snprintf and their relatives know, with flags and width. */
+/**
+ * Conversions that bpf_trace_printk, bpf_snprintf and their relatives know, with flags and width
+ * (bpf_bprintf_prepare): behind a text or a plain pointer stands a blank, a sign or nothing.
+ */
 const CONVERSION =
-  /%(?:%|([-+ 0#]*)(\d*)(?:(pks|pus|pK|px|pB|pS|ps|pi4|pI4|pi6|pI6|p)|(ll|l|hh|h|z)?([diuxXcs])))/y;
+  /%(?:%|([-+ 0]*)([1-9]\d*)?(?:(p[ku]s(?![^\s!-/:-@[-`{-~])|p[KxsSB]|p[iI][46]|p(?![^\s!-/:-@[-`{-~]))|(s(?![^\s!-/:-@[-`{-~])|c)|(l{0,2})([diuxX])))/y;
+
+/** Conversions of pointers that print a number. */
+const ADDRESS = /^p[Kx]?$/;
+
+/** What a format may be made of: what can be printed, and blanks. */
+const PRINTABLE = /^[\t-\r -~]*$/;
 
 /**
  * The text that a format and its arguments make, as lib/vsprintf.c spells it, or an error: EINVAL for a conversion that
  * programs cannot use, or for too few arguments.
  */
 export function format(text: string, source: FormatSource): string | number {
+  if (!PRINTABLE.test(text)) return errno.EINVAL;
   let out = "";
   for (let at = 0; at < text.length; ) {
     const next = text.indexOf("%", at);
@@ -34,43 +44,34 @@ export function format(text: string, source: FormatSource): string | number {
     }
     const value = source.next();
     if (value === undefined) return errno.EINVAL;
-    const [, flags = "", width = "", pointer, length, letter] = match;
+    const [, flags = "", width = "", pointer, symbol, longs, letter] = match;
     const shown =
-      pointer === undefined ? plain(value, letter!, length, flags, source) : point(value, pointer, source);
-    out += pad(shown, Number(width), flags, letter ?? "");
+      pointer !== undefined
+        ? point(value, pointer, width, source)
+        : letter === undefined
+          ? characters(value, symbol!, source)
+          : number(value, letter, longs === "" ? 32 : 64, flags);
+    out += pad(shown, Number(width), flags, letter !== undefined || ADDRESS.test(pointer ?? ""));
   }
   return out;
 }
 
-function plain(
-  value: bigint,
-  letter: string,
-  length: string | undefined,
-  flags: string,
-  source: FormatSource,
-): string {
-  const bits = length === undefined ? 32 : length === "h" ? 16 : length === "hh" ? 8 : 64;
-  switch (letter) {
-    case "s":
-      return source.text(value, false) ?? "";
-    case "c":
-      return String.fromCharCode(Number(value & 0xffn));
-    case "d":
-    case "i": {
-      const number = BigInt.asIntN(bits, value);
-      return number >= 0n && flags.includes("+") ? `+${number}` : String(number);
-    }
-    case "u":
-      return String(BigInt.asUintN(bits, value));
-    default: {
-      const digits = BigInt.asUintN(bits, value).toString(16);
-      const spelled = letter === "X" ? digits.toUpperCase() : digits;
-      return flags.includes("#") ? `0${letter}${spelled}` : spelled;
-    }
-  }
+function characters(value: bigint, letter: string, source: FormatSource): string {
+  return letter === "c" ? String.fromCharCode(Number(value & 0xffn)) : (source.text(value, false) ?? "");
 }
 
-function point(value: bigint, kind: string, source: FormatSource): string {
+function number(value: bigint, letter: string, bits: 32 | 64, flags: string): string {
+  if (letter === "u") return String(BigInt.asUintN(bits, value));
+  if (letter === "d" || letter === "i") {
+    const signed = BigInt.asIntN(bits, value);
+    const sign = signed < 0n ? "" : flags.includes("+") ? "+" : flags.includes(" ") ? " " : "";
+    return sign + signed;
+  }
+  const digits = BigInt.asUintN(bits, value).toString(16);
+  return letter === "X" ? digits.toUpperCase() : digits;
+}
+
+function point(value: bigint, kind: string, width: string, source: FormatSource): string {
   switch (kind) {
     case "pks":
       return source.text(value, false) ?? "";
@@ -95,14 +96,15 @@ function point(value: bigint, kind: string, source: FormatSource): string {
     case "pB":
       return `0x${value.toString(16)}`;
     default:
-      return value.toString(16).padStart(16, "0");
+      // As wide as an address, unless the format says how wide.
+      return value.toString(16).padStart(width === "" ? 16 : 0, "0");
   }
 }
 
-function pad(text: string, width: number, flags: string, letter: string): string {
+function pad(text: string, width: number, flags: string, isNumber: boolean): string {
   if (text.length >= width) return text;
   if (flags.includes("-")) return text.padEnd(width);
-  if (!flags.includes("0") || letter === "s" || letter === "c") return text.padStart(width);
-  const sign = /^[-+]/.exec(text)?.[0] ?? "";
+  if (!flags.includes("0") || !isNumber) return text.padStart(width);
+  const sign = /^[-+ ]/.exec(text)?.[0] ?? "";
   return sign + text.slice(sign.length).padStart(width - sign.length, "0");
 }

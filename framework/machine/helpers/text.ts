@@ -13,18 +13,29 @@ const MOST_FORMAT = 4096;
 
 const decoder = new TextDecoder();
 
-/** A text at any address, at most so many bytes of it; undefined when it cannot be read. */
+/** Bytes as a text with a character for each, and back. */
+function charactersOf(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
+}
+
+/** The bytes of a text at any address, at most so many of them; undefined when it cannot be read. */
 function textAt(run: Execution, address: bigint, most: number): string | undefined {
   const bytes = new Uint8Array(most);
   const length = readText(run, address, bytes);
-  return length < 0 ? undefined : decoder.decode(bytes.subarray(0, length));
+  return length < 0 ? undefined : charactersOf(bytes.subarray(0, length));
 }
 
 /** The format at a register, or an error: it ends with a NUL. */
 function formatAt(run: Execution, register: number, size: number): string | number {
   const bytes = run.bytes(register, size, false);
   if (size === 0 || size > MOST_FORMAT || bytes[size - 1] !== 0) return errno.EINVAL;
-  return decoder.decode(bytes.subarray(0, bytes.indexOf(0)));
+  return charactersOf(bytes.subarray(0, bytes.indexOf(0)));
 }
 
 function formatted(run: Execution, text: string | number, values: readonly bigint[]): string | number {
@@ -46,7 +57,7 @@ function print(run: Execution, text: string | number): void {
   if (typeof text === "number") return run.result(text);
   const { task, cpu, clock } = run.happening;
   const kept = text.slice(0, MOST_PRINTED);
-  run.services.print({ task, cpu, time: clock.monotonic(), text: kept });
+  run.services.print({ task, cpu, time: clock.monotonic(), text: decoder.decode(bytesOf(kept)) });
   run.result(kept.length);
 }
 
@@ -80,7 +91,7 @@ export function snprintf(run: Execution): void {
   if (values === undefined || text === undefined) return run.result(errno.EINVAL);
   const made = formatted(run, text, values);
   if (typeof made === "number") return run.result(made);
-  const bytes = new TextEncoder().encode(made);
+  const bytes = bytesOf(made);
   if (size > 0) {
     const kept = bytes.subarray(0, size - 1);
     into.set(kept);
@@ -106,43 +117,39 @@ export function strncmp(run: Execution): void {
   run.result(0);
 }
 
-/** Bits of the flags of bpf_strtol that hold the base; 0 tells it from the text. */
-const BASE_MASK = 0x1f;
+/** Characters behind blanks and sign that are looked at. */
+const MOST_DIGITS = 63;
 
-/** bpf_strtol(text, size, flags, result), and bpf_strtoul: how many characters were used, or an error. */
+/** The blanks of the kernel's character table: those of C, and the one that does not break. */
+const LEAD = /^[\t-\r \u00a0]*(-?)/;
+
+/** bpf_strtol(text, size, base, result), and bpf_strtoul: how many characters were used, or an error. Base 0 goes by the text. */
 export function stringToNumber(signed: boolean): (run: Execution) => void {
   return (run) => {
     const size = run.word(2);
-    const text = decoder.decode(run.bytes(1, size, false).subarray(0, MOST_FORMAT));
+    const text = charactersOf(run.bytes(1, size, false).subarray(0, MOST_FORMAT));
     const at = run.reach(4, 8, true);
     const { view } = run.reached;
-    const flags = run.number(3);
-    const base = flags & BASE_MASK;
-    if (size === 0 || (flags & ~BASE_MASK) !== 0 || ![0, 8, 10, 16].includes(base))
-      return run.result(errno.EINVAL);
-    const lead = /^[\s\0]*?(-?)/.exec(text)!;
+    const base = run.number(3);
+    view.setBigInt64(at, 0n, true);
+    if (![0, 8, 10, 16].includes(base)) return run.result(errno.EINVAL);
+    const lead = LEAD.exec(text)!;
     const isNegative = lead[1] === "-";
-    if (isNegative && !signed) return run.result(errno.EINVAL);
-    const rest = text.slice(lead[0].length);
-    const { digits, prefix, radix } = digitsOf(rest, base);
+    const { digits, prefix, radix } = digitsOf(text.slice(lead[0].length).slice(0, MOST_DIGITS), base);
     if (digits === "") return run.result(errno.EINVAL);
-    const magnitude = [...digits].reduce(
-      (sum, digit) => sum * BigInt(radix) + BigInt(Number.parseInt(digit, 16)),
-      0n,
-    );
-    const value = isNegative ? -magnitude : magnitude;
-    const least = signed ? -(2n ** 63n) : 0n;
-    const most = signed ? 2n ** 63n - 1n : 2n ** 64n - 1n;
-    if (value < least || value > most) return run.result(errno.ERANGE);
-    view.setBigInt64(at, BigInt.asIntN(64, value), true);
+    const magnitude = BigInt((radix === 16 ? "0x" : radix === 8 ? "0o" : "") + digits);
+    if (magnitude >= 2n ** 64n) return run.result(errno.ERANGE);
+    if (isNegative && !signed) return run.result(errno.EINVAL);
+    if (signed && magnitude > 2n ** 63n - (isNegative ? 0n : 1n)) return run.result(errno.ERANGE);
+    view.setBigInt64(at, BigInt.asIntN(64, isNegative ? -magnitude : magnitude), true);
     run.result(lead[0].length + prefix + digits.length);
   };
 }
 
 function digitsOf(text: string, base: number): { digits: string; prefix: number; radix: number } {
-  const isHex = /^0[xX][\da-fA-F]/.test(text);
+  const isHex = /^0x[\da-f]/i.test(text);
   const radix = base !== 0 ? base : isHex ? 16 : text.startsWith("0") ? 8 : 10;
-  const prefix = radix === 16 && isHex ? 2 : 0;
-  const pattern = radix === 16 ? /^[\da-fA-F]+/ : radix === 8 ? /^[0-7]+/ : /^\d+/;
+  const prefix = radix === 16 && /^0x/i.test(text) ? 2 : 0;
+  const pattern = radix === 16 ? /^[\da-f]+/i : radix === 8 ? /^[0-7]+/ : /^\d+/;
   return { digits: pattern.exec(text.slice(prefix))?.[0] ?? "", prefix, radix };
 }

@@ -21,7 +21,7 @@ export class StackStore extends Store {
 
   /** bpf_get_stackid: the stack's number or an error. */
   keep(stack: readonly bigint[], flags: number): number {
-    if ((flags & ~KNOWN) !== 0) return errno.EINVAL;
+    if (flags > KNOWN) return errno.EINVAL;
     const kept = stack.slice(flags & SKIP_MASK).slice(0, this.spec.valueSize / 8);
     if (kept.length === 0) return errno.EFAULT;
     const id = hashOf(kept) & (this.#buckets - 1);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { VerifierError } from "../../../framework/core/errors.ts";
+import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
+import { implementations } from "../../../framework/machine/helpers/index.ts";
 import { loadBytecode } from "../../../framework/machine/index.ts";
 import { Machine } from "../../../framework/machine/machine.ts";
 import { program as programSpec } from "../../kernel/runtime/assembly.ts";
@@ -107,6 +109,17 @@ describe("the loader refuses", () => {
   ])("%s", (_what, bytes, reason) => {
     expect(refusal(bytes)).toContain('program "main" was rejected: ');
     expect(refusal(bytes)).toContain(reason);
+  });
+
+  test("every helper of the kernel that the machine lacks, by its name", () => {
+    const names = Object.keys(helpers) as HelperName[];
+    const lacked = names.filter((name) => implementations[name] === undefined);
+    const reasons = lacked.map((name) => refusal(code(insn("call_helper", { imm: helpers[name].id }), exit)));
+    expect(reasons).toEqual(
+      lacked.map((name) => expect.stringContaining(`: the machine has no helper bpf_${name}()`)),
+    );
+    expect(lacked).toContain("dynptr_from_mem");
+    expect(lacked).not.toContain("map_lookup_elem");
   });
 
   test("helpers for GPL programs in a program that is none", () => {
