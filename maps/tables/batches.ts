@@ -10,10 +10,14 @@ import {
 import { type Bytes, bytesOf } from "./table.ts";
 
 /** Bytes of one batch: large enough that the system call's cost disappears, small enough to stay in a CPU's cache. */
-const batchBytes = 1 << 16;
+const batchBytes = 1 << 18;
 
-/** Called with `count` entries, keys one after another and values too; the buffers are valid only during the call. */
-export type BatchVisitor = (keys: Bytes, values: Bytes, count: number) => void;
+/** Entries, keys one after another and values too. The next batch is read into the same buffers. */
+export interface Batch {
+  readonly keys: Bytes;
+  readonly values: Bytes;
+  readonly count: number;
+}
 
 /** What one entry takes, and how many a map holds. */
 export interface EntrySizes {
@@ -24,49 +28,81 @@ export interface EntrySizes {
 }
 
 /**
- * Visits all entries in batches. A bucket that holds more than a batch is read with a larger one.
+ * All entries in batches, each read when the loop comes to it. A bucket that holds more than a batch is read with a
+ * larger one.
  *
- * @returns false when the map or the kernel has no batches; then nothing was visited
+ * @returns undefined when the map or the kernel has no batches
  */
-export function readInBatches(raw: RawMap, sizes: EntrySizes, visit: BatchVisitor): boolean {
-  if (!isBatchMap(raw)) return false;
-  return eachBatch(sizes, visit, (cursor, keys, values, most) => raw.lookupBatch(cursor, keys, values, most));
+export function readBatches(raw: RawMap, sizes: EntrySizes): Iterable<Batch> | undefined {
+  if (!isBatchMap(raw)) return undefined;
+  return begun(sizes, (cursor, keys, values, most) => raw.lookupBatch(cursor, keys, values, most));
 }
 
-/** The same; the entries are gone from the map when they are visited. */
-export function takeInBatches(raw: RawMap, sizes: EntrySizes, visit: BatchVisitor): boolean {
-  if (!isBatchTakeMap(raw)) return false;
-  return eachBatch(sizes, visit, (cursor, keys, values, most) => raw.takeBatch(cursor, keys, values, most));
+/** The same; the entries are gone from the map when they are read. */
+export function takeBatches(raw: RawMap, sizes: EntrySizes): Iterable<Batch> | undefined {
+  if (!isBatchTakeMap(raw)) return undefined;
+  return begun(sizes, (cursor, keys, values, most) => raw.takeBatch(cursor, keys, values, most));
 }
 
 type ReadBatch = (cursor: BatchCursor, keys: Uint8Array, values: Uint8Array, most: number) => number;
 
-function eachBatch(sizes: EntrySizes, visit: BatchVisitor, read: ReadBatch): boolean {
-  const fitting = Math.floor(batchBytes / (sizes.key + sizes.value));
-  let most = Math.max(16, Math.min(fitting, sizes.mostEntries));
-  let keys = bytesOf(sizes.key * most);
-  let values = bytesOf(sizes.value * most);
-  const cursor: BatchCursor = { position: null, done: false };
-  for (let seen = 0; !cursor.done && seen < sizes.mostEntries; ) {
-    let count: number;
-    try {
-      count = read(cursor, keys.bytes, values.bytes, most);
-    } catch (error) {
-      if (error instanceof MapError && error.code === "BATCH_SIZE" && most < sizes.mostEntries) {
-        most = Math.min(most * 4, sizes.mostEntries);
-        keys = bytesOf(sizes.key * most);
-        values = bytesOf(sizes.value * most);
-        continue;
-      }
-      const isRefused = error instanceof UnsupportedError || error instanceof MapError;
-      if (!isRefused || seen > 0) throw error;
-      return false;
-    }
-    if (count > 0) visit(keys, values, count);
-    if (count === 0) break;
-    seen += count;
+/** Reads the first batch, which tells whether there are any; undefined when there are none. */
+function begun(sizes: EntrySizes, read: ReadBatch): Iterable<Batch> | undefined {
+  const reading = new Reading(sizes, read);
+  try {
+    const first = reading.next();
+    return first === undefined ? [] : reading.goOn(first);
+  } catch (error) {
+    if (error instanceof UnsupportedError || error instanceof MapError) return undefined;
+    throw error;
   }
-  return true;
+}
+
+/** A walk over a map, batch by batch. */
+class Reading {
+  readonly #sizes: EntrySizes;
+  readonly #read: ReadBatch;
+  readonly #cursor: BatchCursor = { position: null, done: false };
+  #most: number;
+  #keys: Bytes;
+  #values: Bytes;
+  #seen = 0;
+
+  constructor(sizes: EntrySizes, read: ReadBatch) {
+    this.#sizes = sizes;
+    this.#read = read;
+    const fitting = Math.floor(batchBytes / (sizes.key + sizes.value));
+    this.#most = Math.max(16, Math.min(fitting, sizes.mostEntries));
+    this.#keys = bytesOf(sizes.key * this.#most);
+    this.#values = bytesOf(sizes.value * this.#most);
+  }
+
+  /** The first batch, which was read already, and all that follow. */
+  *goOn(first: Batch): Generator<Batch> {
+    for (let batch: Batch | undefined = first; batch !== undefined; batch = this.next()) yield batch;
+  }
+
+  /** The next batch; undefined behind the last. */
+  next(): Batch | undefined {
+    if (this.#cursor.done || this.#seen >= this.#sizes.mostEntries) return undefined;
+    const count = this.#readNext();
+    this.#seen += count;
+    return count === 0 ? undefined : { keys: this.#keys, values: this.#values, count };
+  }
+
+  #readNext(): number {
+    for (;;) {
+      try {
+        return this.#read(this.#cursor, this.#keys.bytes, this.#values.bytes, this.#most);
+      } catch (error) {
+        const isSmall = error instanceof MapError && error.code === "BATCH_SIZE";
+        if (!isSmall || this.#most >= this.#sizes.mostEntries) throw error;
+        this.#most = Math.min(this.#most * 4, this.#sizes.mostEntries);
+        this.#keys = bytesOf(this.#sizes.key * this.#most);
+        this.#values = bytesOf(this.#sizes.value * this.#most);
+      }
+    }
+  }
 }
 
 /**

@@ -1,15 +1,20 @@
 import type { Observable } from "rxjs";
 import { MapError, UsageError } from "../../framework/core/errors.ts";
 import { type Codec, viewOf } from "../../framework/core/layout.ts";
-import { type DecodedVisitor, type EntryReader, entryReader } from "../codecs/entry-reader.ts";
+import {
+  type DecodedVisitor,
+  type EncodedEntries,
+  type EntryReader,
+  entryReader,
+} from "../codecs/entry-reader.ts";
 import { type HistogramForm, type HistogramOptions, histogramText } from "../histogram.ts";
 import { mapKinds } from "../kinds.ts";
 import {
-  type BatchVisitor,
+  type Batch,
   deleteEntries,
   type EntrySizes,
-  readInBatches,
-  takeInBatches,
+  readBatches,
+  takeBatches,
   writeEntries,
 } from "./batches.ts";
 import type { Change, EntrySource, PeriodOptions, Pressure } from "./stream-factory.ts";
@@ -42,7 +47,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   readonly #value: Codec<V>;
   readonly #keyBytes: Bytes;
   readonly #valueBytes: Bytes;
-  #batches = true;
+  #hasBatches = true;
   #reader: EntryReader<K, V> | undefined;
 
   constructor(parts: KeyedParts<K, V>) {
@@ -102,9 +107,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** Counts the entries by reading them all, in batches where the map can. */
   get size(): number {
     let size = 0;
-    this.#scan((_keys, _values, count) => {
-      size += count;
-    });
+    for (const { count } of this.#batches()) size += count;
     return size;
   }
 
@@ -127,7 +130,7 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   /** All entries as they are now, as an array. */
   items(): [K, V][] {
     const items: [K, V][] = [];
-    this.readDecoded((key, value) => items.push([key, value]));
+    for (const batch of this.#batches()) this.#entryReader.append(viewsOf(batch), items);
     return items;
   }
 
@@ -168,9 +171,12 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     }
   }
 
-  /** Entries read in batches where the map can (Linux 5.6), else one by one. */
+  /**
+   * Entries read in batches where the map can (Linux 5.6), else one by one. A batch is read when the loop comes to it, so
+   * that large tables take little memory.
+   */
   *items_lookup_batch(): Generator<[K, V]> {
-    yield* this.items();
+    for (const batch of this.#batches()) yield* this.#entryReader.walk(viewsOf(batch));
   }
 
   /**
@@ -178,12 +184,11 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
    * elsewhere, what a program adds to an entry between its reading and its deletion is.
    */
   *items_lookup_and_delete_batch(): Generator<[K, V]> {
-    const { raw } = this;
-    const taken: [K, V][] = [];
-    const isTaken = takeInBatches(raw, this.#sizes, (keys, values, count) =>
-      this.#decodeEntries(keys.view, values.view, count, (key, value) => taken.push([key, value])),
-    );
-    if (isTaken) {
+    const batches = takeBatches(this.raw, this.#sizes);
+    if (batches !== undefined) {
+      // All at once: who leaves the loop early must not leave half of them.
+      const taken: [K, V][] = [];
+      for (const batch of batches) this.#entryReader.append(viewsOf(batch), taken);
       yield* taken;
       return;
     }
@@ -302,17 +307,17 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   readEntries(visit: (key: Uint8Array, value: Uint8Array) => void): void {
     const keySize = this.#key.size;
     const valueSize = this.#value.size;
-    this.#scan((keys, values, count) => {
+    for (const { keys, values, count } of this.#batches()) {
       for (let i = 0; i < count; i++) {
         const key = keys.bytes.subarray(i * keySize, (i + 1) * keySize);
         visit(key, values.bytes.subarray(i * valueSize, (i + 1) * valueSize));
       }
-    });
+    }
   }
 
   /** The same, decoded. */
   readDecoded(visit: DecodedVisitor<K, V>): void {
-    this.#scan((keys, values, count) => this.#decodeEntries(keys.view, values.view, count, visit));
+    for (const batch of this.#batches()) this.#entryReader.each(viewsOf(batch), visit);
   }
 
   decodeKey(bytes: Uint8Array): K {
@@ -362,21 +367,27 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     return Array.from(this.keyWalk(), (key) => key.slice());
   }
 
-  get #decodeEntries(): EntryReader<K, V> {
+  get #entryReader(): EntryReader<K, V> {
     this.#reader ??= entryReader(this.#key, this.#value);
     return this.#reader;
   }
 
-  /** Calls `visit` with all entries, in batches where the map can, else one by one. */
-  #scan(visit: BatchVisitor): void {
+  /** All entries, in batches where the map can, else one by one. */
+  #batches(): Iterable<Batch> {
     const { raw } = this;
-    if (this.#batches && mapKinds[this.kind].batch) {
-      if (readInBatches(raw, this.#sizes, visit)) return;
-      this.#batches = false;
+    if (this.#hasBatches && mapKinds[this.kind].batch) {
+      const batches = readBatches(raw, this.#sizes);
+      if (batches !== undefined) return batches;
+      this.#hasBatches = false;
     }
-    const value = bytesOf(this.#value.size);
+    return this.#oneByOne();
+  }
+
+  *#oneByOne(): Generator<Batch> {
+    const values = bytesOf(this.#value.size);
     for (const key of this.keyWalk()) {
-      if (this.raw.lookup(key, value.bytes)) visit({ bytes: key, view: viewOf(key) }, value, 1);
+      if (this.raw.lookup(key, values.bytes))
+        yield { keys: { bytes: key, view: viewOf(key) }, values, count: 1 };
     }
   }
 
@@ -419,6 +430,10 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     // The items were just seen to be numbers of one kind, and V is the array they came in.
     return fold(values) as PerCpuItem<V>;
   }
+}
+
+function viewsOf({ keys, values, count }: Batch): EncodedEntries {
+  return { keys: keys.view, values: values.view, count };
 }
 
 /** Pieces of one size, one after another. */

@@ -53,6 +53,17 @@ describe("BCC's batch calls", () => {
     expect(t.items()).toEqual([]);
   });
 
+  test("items_lookup_batch reads a batch when the loop comes to it", () => {
+    using b = open("BPF_ARRAY(t, u32, 200000);");
+    const t = b.get_table<number, number>("t");
+    const late: number[] = [];
+    for (const [index, value] of t.items_lookup_batch()) {
+      if (index === 0) t.set(199_999, 5);
+      if (index === 199_999) late.push(value);
+    }
+    expect(late).toEqual([5]);
+  });
+
   test("an array is written in batches and made zero where it cannot be emptied", () => {
     using b = open(`BPF_ARRAY(t, u32, ${ENTRIES});`);
     const t = b.get_table<number, number>("t");
