@@ -56,23 +56,23 @@ class Variants {
     return [...this.#known.values()];
   }
 
-  of(list: readonly UsdtArgument[]): ReaderVariant {
-    const key = JSON.stringify(list, (_, value: unknown) =>
+  of(list: readonly UsdtArgument[], userCookie: bigint): ReaderVariant {
+    const key = JSON.stringify([list, userCookie], (_, value: unknown) =>
       typeof value === "bigint" ? `${value}n` : value,
     );
     let variant = this.#known.get(key);
     if (variant === undefined) {
-      variant = { cookie: BigInt(this.#known.size + 1), arguments: list };
+      variant = { cookie: BigInt(this.#known.size + 1), userCookie, arguments: list };
       this.#known.set(key, variant);
     }
     return variant;
   }
 }
 
-function placesOf({ file, probe }: EnabledProbe, variants: Variants): readonly PlannedPlace[] {
+function placesOf({ file, probe, cookie }: EnabledProbe, variants: Variants): readonly PlannedPlace[] {
   return probe.locations.map((location) => ({
     offset: location.fileOffset,
-    variant: variants.of(argumentsAt(file.module, location)),
+    variant: variants.of(argumentsAt(file.module, location), cookie),
   }));
 }
 

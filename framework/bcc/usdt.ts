@@ -17,6 +17,13 @@ export interface UsdtOptions {
   readonly path?: string;
 }
 
+/** A probe to enable. */
+interface ProbeOptions {
+  readonly probe: string;
+  readonly fn_name: string;
+  readonly cookie?: bigint;
+}
+
 /** A file with probes. */
 export interface ProbedFile {
   /** As this process opens it. */
@@ -36,6 +43,8 @@ export interface FoundProbe {
 export interface EnabledProbe extends FoundProbe {
   readonly functionName: string;
   readonly pid: number;
+  /** What `bpf_usdt_cookie` gives there. */
+  readonly cookie: bigint;
 }
 
 let enabledIn: (usdt: USDT) => readonly EnabledProbe[];
@@ -86,16 +95,23 @@ export class USDT {
    * probes, and a probe for several functions.
    *
    * @param probe "provider:name", or a name that only one provider has
+   * @param options.cookie a 64-bit number that `bpf_usdt_cookie` gives at this probe (5.15 where it differs); else 0
    * @throws UsageError for a probe that is not there, with the nearest names, or that several providers have
    */
   enable_probe(probe: string, fn_name: string): void;
-  enable_probe(options: { readonly probe: string; readonly fn_name: string }): void;
-  enable_probe(first: string | { readonly probe: string; readonly fn_name: string }, second?: string): void {
-    const options = typeof first === "string" ? { probe: first, fn_name: second } : first;
-    checkOptions("enable_probe", options, { probe: "string", fn_name: "string" });
-    const functionName = options.fn_name!;
-    for (const found of this.#find("enable_probe", options.probe)) {
-      this.#enabled.push({ ...found, functionName, pid: this.pid });
+  enable_probe(options: ProbeOptions): void;
+  enable_probe(first: string | ProbeOptions, second?: string): void {
+    const options: Partial<ProbeOptions> =
+      typeof first === "string" ? { probe: first, ...(second !== undefined && { fn_name: second }) } : first;
+    checkOptions("enable_probe", options, { probe: "string", fn_name: "string", cookie: "bigint?" });
+    const { probe, fn_name, cookie = 0n } = options;
+    for (const found of this.#find("enable_probe", probe!)) {
+      this.#enabled.push({
+        ...found,
+        functionName: fn_name!,
+        pid: this.pid,
+        cookie: BigInt.asIntN(64, cookie),
+      });
     }
   }
 

@@ -4,6 +4,8 @@ import type { Register, UsdtArgument } from "./usdt-argument.ts";
 export interface ReaderVariant {
   /** What `bpf_get_attach_cookie` gives at those places. */
   readonly cookie: bigint;
+  /** What `bpf_usdt_cookie` gives there: a number of the user's own. */
+  readonly userCookie: bigint;
   readonly arguments: readonly UsdtArgument[];
 }
 
@@ -14,7 +16,8 @@ export function readerName(functionName: string): string {
 
 /**
  * C functions that read the arguments of USDT probes: `int reader(void *ctx, int n, __s64 *value)`, one for each
- * program, and one that serves all. They answer 0, or below 0 for an argument that cannot be read.
+ * program, and one that serves all. They answer 0, or below 0 for an argument that cannot be read. Beside each are
+ * `int reader_count(void *ctx)`, how many arguments there are, and `__s64 reader_cookie(void *ctx)`, the user's number.
  *
  * Where places of a probe keep an argument differently, the attachment's cookie (5.15) says which place was reached.
  *
@@ -27,11 +30,11 @@ export function readersText(programs: ReadonlyMap<string, readonly ReaderVariant
 
 /** Whether reading needs the cookies. */
 export function needsCookies(variants: readonly ReaderVariant[]): boolean {
-  return new Set(variants.map(({ arguments: list }) => textOf(list))).size > 1;
+  return new Set(variants.map(textOf)).size > 1;
 }
 
-function textOf(list: readonly UsdtArgument[]): string {
-  return JSON.stringify(list.map(({ place, ...rest }) => [rest, placeText(place)]));
+function textOf({ arguments: list, userCookie }: ReaderVariant): string {
+  return `${userCookie} ${JSON.stringify(list.map(({ place, ...rest }) => [rest, placeText(place)]))}`;
 }
 
 function placeText(place: UsdtArgument["place"]): string {
@@ -44,19 +47,36 @@ function readerText(name: string, variants: readonly ReaderVariant[]): string {
     { length: count },
     (_, index) => `  case ${index + 1}:\n${caseText(variants, index)}`,
   );
-  return `static inline __attribute__((always_inline)) int ${readerName(name)}(void *ctx, int n, __s64 *value) {
+  const reader = readerName(name);
+  const counts = choiceText(variants, (variant) => `return ${variant.arguments.length};`);
+  const cookies = choiceText(variants, ({ userCookie }) => `return ${literal(userCookie)};`);
+  return `static inline __attribute__((always_inline)) int ${reader}(void *ctx, int n, __s64 *value) {
   switch (n) {
 ${cases.join("")}  }
   return -22;
-}`;
+}
+static inline __attribute__((always_inline)) int ${reader}_count(void *ctx) {
+${counts}}
+static inline __attribute__((always_inline)) __s64 ${reader}_cookie(void *ctx) {
+${cookies}}`;
 }
 
 function caseText(variants: readonly ReaderVariant[], index: number): string {
-  const bySource = new Map<string, Set<bigint>>();
-  for (const { cookie, arguments: list } of variants) {
+  return choiceText(variants, ({ arguments: list }) => {
     const argument = list[index];
-    const source = argument === undefined ? "return -22;" : readText(argument);
-    bySource.set(source, (bySource.get(source) ?? new Set()).add(cookie));
+    return argument === undefined ? "return -22;" : readText(argument);
+  });
+}
+
+/** A statement that returns, and where it differs between places, one for each of them. */
+function choiceText(
+  variants: readonly ReaderVariant[],
+  statementOf: (variant: ReaderVariant) => string,
+): string {
+  const bySource = new Map<string, Set<bigint>>();
+  for (const variant of variants) {
+    const source = statementOf(variant);
+    bySource.set(source, (bySource.get(source) ?? new Set()).add(variant.cookie));
   }
   const [only, ...others] = bySource.keys();
   if (others.length === 0) return `    ${only}\n`;

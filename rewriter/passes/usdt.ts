@@ -14,25 +14,39 @@ export interface UsdtProgram {
   readonly unreadable: readonly number[];
 }
 
-/** Macros by what they are for, with how many arguments they take. */
-const READERS: ReadonlyMap<string, { readonly macro: string; readonly arguments: number }> = new Map([
-  ["bpf_usdt_readarg", { macro: "bcc_usdt_readarg", arguments: 3 }],
-  ["bpf_usdt_readarg_p", { macro: "bcc_usdt_readarg_p", arguments: 4 }],
+/** What is asked of a probe. */
+interface Form {
+  readonly macro: string;
+  readonly arguments: number;
+  /** What the arguments are, as a hint says it. */
+  readonly takes: string;
+  /** Whether the first argument is the number of one of the probe's. */
+  readonly isNumbered: boolean;
+}
+
+/** Macros by what they are for. */
+// biome-ignore format: a table reads best with one row per line
+const FORMS: ReadonlyMap<string, Form> = new Map([
+  ["bpf_usdt_readarg", { macro: "bcc_usdt_readarg", arguments: 3, takes: "the argument's number, ctx, and the address of a variable", isNumbered: true }],
+  ["bpf_usdt_readarg_p", { macro: "bcc_usdt_readarg_p", arguments: 4, takes: "the argument's number, ctx, a buffer and its size", isNumbered: true }],
+  ["bpf_usdt_arg_cnt", { macro: "bcc_usdt_arg_cnt", arguments: 1, takes: "ctx", isNumbered: false }],
+  ["bpf_usdt_cookie", { macro: "bcc_usdt_cookie", arguments: 1, takes: "ctx", isNumbered: false }],
 ]);
 
 /**
  * `bpf_usdt_readarg(n, ctx, &x)` becomes a call of the reader of the program that it stands in, or, in a function that
- * programs share, of the reader that serves all.
+ * programs share, of the reader that serves all. So do libbpf's questions for how many arguments there are, and for the
+ * user's own number of the probe.
  */
 export function usdt({ facts, usdtPrograms }: PassInput): PassResult {
   const edits: Edit[] = [];
   const diagnostics: PassDiagnostic[] = [];
   for (const call of facts.calls) {
-    const form = READERS.get(call.name);
+    const form = FORMS.get(call.name);
     if (form === undefined || facts.fileNames.has(call.name) || facts.isLocal(call.name, call.start))
       continue;
     const program = programOf(facts, call, usdtPrograms);
-    const finding = check(call, form.arguments, program, facts);
+    const finding = check(call, form, program, facts);
     if (finding !== undefined) {
       diagnostics.push({ severity: "error", ...finding });
       continue;
@@ -63,19 +77,17 @@ type Finding = Omit<PassDiagnostic, "severity">;
 
 function check(
   call: FunctionCall,
-  wanted: number,
+  form: Form,
   program: UsdtProgram | undefined,
   facts: Facts,
 ): Finding | undefined {
+  const wanted = form.arguments;
   if (call.arguments.length !== wanted) {
     return {
       ...call.nameRange,
       code: "USDT_ARGUMENT",
-      message: `${call.name} takes ${wanted} arguments, not ${call.arguments.length}`,
-      hint:
-        wanted === 3
-          ? "the argument's number, ctx, and the address of a variable"
-          : "the argument's number, ctx, a buffer and its size",
+      message: `${call.name} takes ${wanted} ${wanted === 1 ? "argument" : "arguments"}, not ${call.arguments.length}`,
+      hint: form.takes,
     };
   }
   if (program === undefined) {
@@ -86,6 +98,7 @@ function check(
       hint: "usdt.enable_probe(probe, function), then new BPF({ text, usdt_contexts: [usdt] })",
     };
   }
+  if (!form.isNumbered) return undefined;
   const { start, end } = call.arguments[0]!;
   const number = /^\s*\(?\s*(\d+)\s*\)?\s*$/.exec(facts.text.slice(start, end))?.[1];
   if (number === undefined) return undefined;

@@ -198,6 +198,38 @@ describe("sections of libbpf's dialect", () => {
     const error = failure(UsageError, () => open(SECTIONS.replace(":app:both", ":app:bth")));
     expect(error.hint).toContain("app:both");
   });
+
+  const ASKING = `
+    BPF_HASH(seen, s64, u64);
+    static void note(void *ctx) {
+      s64 key = bpf_usdt_cookie(ctx) * 100 + bpf_usdt_arg_cnt(ctx);
+      seen.increment(key);
+    }
+    int on_any(struct pt_regs *ctx) { note(ctx); return 0; }
+    int on_counted(struct pt_regs *ctx) {
+      s64 key = bpf_usdt_cookie(ctx) * 100 + bpf_usdt_arg_cnt(ctx);
+      seen.increment(key);
+      return 0;
+    }`;
+
+  test("bpf_usdt_cookie gives what the probe was enabled with, and bpf_usdt_arg_cnt how many arguments it has", async () => {
+    using target = new Target(fixed);
+    const usdt = new USDT({ path: fixed });
+    usdt.enable_probe({ probe: "app:both", fn_name: "on_any", cookie: -7n });
+    usdt.enable_probe({ probe: "lib:counted", fn_name: "on_any", cookie: 2n ** 40n });
+    usdt.enable_probe("app:counted", "on_counted");
+    using b = open(ASKING, { usdt_contexts: [usdt] });
+    await target.run("bocc");
+    const seen = new Map(b.get_table<bigint, bigint>("seen").items());
+    // Two places of "both" were reached.
+    expect(seen).toEqual(
+      new Map([
+        [-698n, 2n],
+        [2n ** 40n * 100n + 1n, 1n],
+        [1n, 2n],
+      ]),
+    );
+  });
 });
 
 describe("a Node program", () => {
@@ -279,6 +311,9 @@ describe("mistakes", () => {
     failure(UsageError, () => new USDT({ pid: 2 ** 22 }));
     const wrong = ["probe"] as unknown as readonly USDT[];
     failure(UsageError, () => new BPF({ text: "", usdt_contexts: wrong }));
+    const cookie = { probe: "both", fn_name: "f", cookie: 7 as unknown as bigint };
+    const refused = failure(UsageError, () => new USDT({ path: fixed }).enable_probe(cookie));
+    expect(refused.message).toBe('enable_probe: "cookie" must be a bigint, not 7');
   });
 
   const read = (call: string, enabled: Readonly<Record<string, string>>): RewriteError =>

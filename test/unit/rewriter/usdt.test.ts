@@ -26,6 +26,17 @@ int f(void *ctx) { char b[8]; return bpf_usdt_readarg_p(2, ctx, &b, sizeof(b)) +
     expect(text).toContain("bcc_usdt_readarg_p(read_f, (2), (ctx), (&b), (sizeof(b)))");
   });
 
+  test("has beside it how many arguments there are, and the user's number", () => {
+    const { text, diagnostics } = lowered(
+      `static int shared(void *ctx) { return bpf_usdt_arg_cnt(ctx); }
+int f(void *ctx) { return bpf_usdt_cookie(ctx) + shared(ctx); }`,
+      { f: program("read_f", 0), "": program("read_any", 0) },
+    );
+    expect(diagnostics).toEqual([]);
+    expect(text).toContain("return bcc_usdt_arg_cnt(read_any, (ctx));");
+    expect(text).toContain("return bcc_usdt_cookie(read_f, (ctx)) +");
+  });
+
   test("reads a pointer that leads into the process: members through it are read from there", () => {
     const { text } = lowered(
       "struct s { int member; };\nint f(void *ctx) { struct s *p = 0; bpf_usdt_readarg(1, ctx, &p); return p->member; }",
@@ -43,6 +54,7 @@ int f(void *ctx) { char b[8]; return bpf_usdt_readarg_p(2, ctx, &b, sizeof(b)) +
   test.each([
     ["bpf_usdt_readarg(1, ctx)", "USDT_ARGUMENT", "takes 3 arguments, not 2"],
     ["bpf_usdt_readarg_p(1, ctx, 0)", "USDT_ARGUMENT", "takes 4 arguments, not 3"],
+    ["bpf_usdt_cookie(ctx, 1)", "USDT_ARGUMENT", "takes 1 argument, not 2"],
     ["bpf_usdt_readarg(0, ctx, &a)", "USDT_ARGUMENT", "app:p has arguments 1 to 2, not 0"],
     ["bpf_usdt_readarg(3, ctx, &a)", "USDT_ARGUMENT", "app:p has arguments 1 to 2, not 3"],
     ["bpf_usdt_readarg(2, ctx, &a)", "USDT_ARGUMENT", "cannot read"],
