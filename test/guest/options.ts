@@ -15,7 +15,7 @@ export interface GuestOptions {
   readonly help: boolean;
   /** For one kernel, from power-on to power-off. */
   readonly timeoutMs: number;
-  /** The longest time without any output, kernel console included. */
+  /** The longest time without any output, kernel console included; a test file says nothing before its first test ended. */
   readonly silenceMs: number;
 }
 
@@ -27,7 +27,7 @@ export const usage = `Runs test/kernel and test/conformance inside guest kernels
   --command TEXT     run this shell command in the guest instead of the tests
   --record           only the tests that docs/kernels.md lists, in files whose path has a filter's text; writes that page
   --timeout SECONDS  limit for one kernel (default 1800)
-  --silence SECONDS  limit without any output (default 180)
+  --silence SECONDS  limit without any output (default 600)
   --list             show the kernels and whether they are downloaded
 
 Exit status: 0 all passed; 1 something failed, nothing ran or the guest died; 2 wrong usage;
@@ -56,7 +56,7 @@ export function parseOptions(args: readonly string[]): GuestOptions {
     list: values.list ?? false,
     help: values.help ?? false,
     timeoutMs: seconds("--timeout", values.timeout ?? "1800"),
-    silenceMs: seconds("--silence", values.silence ?? "180"),
+    silenceMs: seconds("--silence", values.silence ?? "600"),
   };
 }
 

@@ -10,6 +10,9 @@ const PATIENCE_MS = 60_000;
 /** Limit for tests that start a script of ours: in a guest that alone takes half a minute. */
 export const SCRIPT_TIMEOUT_MS = 150_000;
 
+/** Limit for tests whose script starts others, one after the other: five minutes in an emulated guest. */
+export const SCRIPTS_TIMEOUT_MS = 600_000;
+
 /** Waits until `look` gives something else than undefined or false, and gives that; fails with `what` if it never does. */
 export async function eventually<T>(what: string, look: () => T | undefined | false): Promise<T> {
   const end = performance.now() + PATIENCE_MS;

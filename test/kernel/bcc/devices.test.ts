@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { supports } from "../../../framework/kernel/features.ts";
 import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
-import { SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
+import { SCRIPTS_TIMEOUT_MS } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
 import type { Failure } from "./failing.ts";
 import { reportFromNamespace } from "./in-namespace.ts";
@@ -63,7 +63,7 @@ describe("programs on devices, with packets between two network namespaces", () 
 
   beforeAll(() => {
     if (KernelRuntime.probe().ok) report = reportFromNamespace("devices-child.ts");
-  }, SCRIPT_TIMEOUT_MS);
+  }, SCRIPTS_TIMEOUT_MS);
 
   beforeEach((context) => needsKernel(context));
 
