@@ -1,7 +1,7 @@
 import { AttachError, UsageError } from "../core/errors.ts";
 import type { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
-import type { ProgramKindName } from "../programs/kinds.ts";
+import { type ProgramKindName, programKinds } from "../programs/kinds.ts";
 import { syscallOf } from "../programs/syscalls.ts";
 import { type AttachTarget, placeTracepoint } from "../programs/targets.ts";
 import {
@@ -255,7 +255,8 @@ export abstract class KernelHooks extends KernelQueries {
 
   /** Attaches a function to where its name or section says. */
   protected attachByName({ name, kind, target }: ProgramSpec): void {
-    if (kind === null || target === null) return;
+    // A source does not name the cgroup that an LSM program is for.
+    if (kind === null || target === null || programKinds[kind].hook === "place") return;
     switch (target.hook) {
       case "iter":
         return; // runs when it is read

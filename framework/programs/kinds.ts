@@ -94,6 +94,7 @@ export const programKinds = {
   tp_btf: { ...none, type: 26, attachType: 23, sections: ["tp_btf+"], hook: "btf", btfTarget: "tracepoint", context: words, since: "5.5" },
   iter: { ...none, type: 26, attachType: 28, sections: ["iter+", "iter.s+"], prefix: "bpf_iter__", hook: "iter", btfTarget: "iterator", context: words, since: "5.8" },
   lsm: { ...none, type: 29, attachType: 27, sections: ["lsm+", "lsm.s+"], prefix: "lsm__", hook: "btf", btfTarget: "lsm", context: words, since: "5.7" },
+  lsm_cgroup: { ...place("lsm_cgroup"), type: 29, sections: ["lsm_cgroup+"], btfTarget: "lsm", context: words, since: "6.0" },
   cgroup_getsockopt: { ...place("cgroup_getsockopt"), type: 25, sections: ["cgroup/getsockopt"], context: "struct bpf_sockopt", since: "5.3" },
   cgroup_setsockopt: { ...place("cgroup_setsockopt"), type: 25, sections: ["cgroup/setsockopt"], context: "struct bpf_sockopt", since: "5.3" },
   sk_lookup: { ...place("sk_lookup"), type: 30, sections: ["sk_lookup"], context: "struct bpf_sk_lookup", since: "5.9" },
@@ -212,6 +213,8 @@ function targetOf(kind: ProgramKindName, rest: string): AttachTarget | null {
     }
     case "raw_tracepoint":
       return { hook: "raw_tracepoint", name: rest };
+    // Of what attaches to places only LSM programs have a target besides: the hook that they are loaded for.
+    case "place":
     case "btf": {
       const [module = "", name] = rest.split(/[/:]/);
       return name === undefined

@@ -23,12 +23,13 @@ const OTHER_TESTS: Readonly<Record<string, string>> = {
   cgroup_inet_egress: "see packets that its processes receive and send, and no others",
   cgroup_sock_ops: "send connections elsewhere, see them established, and see socket options set",
   cgroup_device: "forbid writing settings of the kernel, and devices",
+  lsm_cgroup: "lsm_cgroup decides for the processes of its cgroup, and no others, until it is detached",
   cgroup_sysctl: "forbid writing settings of the kernel, and devices",
 };
 
-/** Every type that a cgroup takes, but for LSM programs there, which have no kind of program of their own. */
+/** Every type that a cgroup takes. */
 const cgroupRows = Object.entries<AttachType>(attachTypes).flatMap(([name, { at }]): readonly Row[] => {
-  if (at !== "cgroup" || name === "lsm_cgroup") return [];
+  if (at !== "cgroup") return [];
   const other = OTHER_TESTS[name];
   return [
     other === undefined

@@ -13,9 +13,17 @@ export const SCRIPT_TIMEOUT_MS = 150_000;
 /** Limit for tests whose script starts others, one after the other: five minutes in an emulated guest. */
 export const SCRIPTS_TIMEOUT_MS = 600_000;
 
-/** Waits until `look` gives something else than undefined or false, and gives that; fails with `what` if it never does. */
-export async function eventually<T>(what: string, look: () => T | undefined | false): Promise<T> {
-  const end = performance.now() + PATIENCE_MS;
+/**
+ * Waits until `look` gives something else than undefined or false, and gives that; fails with `what` if it never does.
+ *
+ * @param patienceMs longer for what a script of ours does: SCRIPT_TIMEOUT_MS
+ */
+export async function eventually<T>(
+  what: string,
+  look: () => T | undefined | false,
+  patienceMs: number = PATIENCE_MS,
+): Promise<T> {
+  const end = performance.now() + patienceMs;
   for (;;) {
     const found = look();
     if (found !== undefined && found !== false) return found;

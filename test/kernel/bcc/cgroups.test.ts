@@ -7,7 +7,7 @@ import { type AttachType, attachTypes } from "../../../framework/programs/attach
 import { type ProgramKind, programKinds } from "../../../framework/programs/kinds.ts";
 import { kernelVersion } from "../../../framework/sys/proc.ts";
 import { SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
-import { needsKernel } from "../../support/skip.ts";
+import { needsFeature, needsKernel } from "../../support/skip.ts";
 import { type Ended, OwnCgroup } from "./cgroup.ts";
 import { failure, open } from "./open.ts";
 
@@ -137,6 +137,32 @@ describe("programs at a cgroup", { timeout: SCRIPT_TIMEOUT_MS }, () => {
     expect(inside("cat", name).status).toBe(0);
     expect(inside("head", "-c1", "/dev/zero").output).toMatch(/not permitted/);
     expect(counts(b)[6]).toBeGreaterThanOrEqual(3);
+  });
+
+  test("lsm_cgroup decides for the processes of its cgroup, and no others, until it is detached", (context) => {
+    needsFeature(context, "lsm");
+    const { since } = programKinds.lsm_cgroup;
+    if (!isAtLeast(kernelVersion(), since)) context.skip(`lsm_cgroup needs Linux ${since}`);
+    using b = open(`
+      #include <linux/bpf.h>
+      #include <bpf/bpf_helpers.h>
+      #include <bpf/bpf_tracing.h>
+      u64 asked;
+      SEC("lsm_cgroup/socket_bind") int BPF_PROG(no_bind, struct socket *sock, struct sockaddr *address, int length) {
+        __sync_fetch_and_add(&asked, 1);
+        return 0;
+      }
+      char LICENSE[] SEC("license") = "GPL";`);
+    const noBind = b.load_func("no_bind", BPF.LSM);
+    expect(script(TALK).output).toBe("hello\n");
+    const link = b.attach_func(noBind, folder, BPFAttachType.LSM_CGROUP);
+    spawnSync(process.execPath, ["-e", TALK]);
+    expect(b.variable("asked").get()).toBe(0n);
+    expect(script(TALK).output).toContain("EPERM");
+    expect(b.variable("asked").get()).toBe(1n);
+    link[Symbol.dispose]();
+    expect(script(TALK).output).toBe("hello\n");
+    expect(b.variable("asked").get()).toBe(1n);
   });
 
   const types = Object.entries(attachTypes).filter(

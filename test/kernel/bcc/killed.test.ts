@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { eventually, SCRIPT_TIMEOUT_MS, settle } from "../../support/events.ts";
+import { eventually, SCRIPT_TIMEOUT_MS, SCRIPTS_TIMEOUT_MS, settle } from "../../support/events.ts";
 import { expectFreed, type Holdings, holdings, probesOf } from "../../support/leaks.ts";
 import { needsKernel } from "../../support/skip.ts";
 import { OwnCgroup } from "./cgroup.ts";
@@ -34,7 +34,8 @@ async function startHolder(
   child.stdout?.on("data", (data: Buffer) => {
     output += data.toString();
   });
-  await eventually("the child to attach", () => output.includes("attached") || child.exitCode !== null);
+  const hasAttached = () => output.includes("attached") || child.exitCode !== null;
+  await eventually("the child to attach", hasAttached, SCRIPT_TIMEOUT_MS);
   expect(child.exitCode).toBeNull();
   return { child, held: holdings(child.pid!) };
 }
@@ -45,7 +46,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   await ended;
 }
 
-describe("a process that ends", { timeout: SCRIPT_TIMEOUT_MS }, () => {
+describe("a process that ends", { timeout: SCRIPTS_TIMEOUT_MS }, () => {
   beforeEach((context) => needsKernel(context, "ringbuf"));
 
   test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
@@ -70,7 +71,7 @@ describe("a process that ends", { timeout: SCRIPT_TIMEOUT_MS }, () => {
   });
 });
 
-describe("return probes in tracefs, which outlive a process", { timeout: SCRIPT_TIMEOUT_MS }, () => {
+describe("return probes in tracefs, which outlive a process", { timeout: SCRIPTS_TIMEOUT_MS }, () => {
   beforeEach((context) => needsKernel(context, "kprobe", "ringbuf"));
 
   test("are removed when the script throws or exits", () => {
