@@ -62,6 +62,7 @@ export abstract class NetworkHooks extends PerfHooks {
 
   /** Takes the XDP program off a device: this object's, or else whoever's it is, unless a link of another holds it. */
   remove_xdp(dev: string, flags = 0): void {
+    this.scope.assertOpen();
     const target = { hook: "xdp", device: dev, flags } as const;
     if (!this.attachments.has(target) && this.host.runtime.evictXdp(dev, flags)) return;
     this.attachments.detach(target);
