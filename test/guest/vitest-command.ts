@@ -52,8 +52,8 @@ export function vitestCommand({ paths, name }: TestChoice): string {
     "run",
     "--reporter=./test/guest/reporter.ts",
     "--no-file-parallelism",
-    "--testTimeout=150000",
-    "--hookTimeout=150000",
+    "--testTimeout=400000",
+    "--hookTimeout=400000",
     ...(name === undefined ? [] : ["--testNamePattern", name]),
     ...paths,
   ];

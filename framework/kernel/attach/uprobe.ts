@@ -69,6 +69,7 @@ function eventSourceType(label: string): number {
   if (existsSync(path)) return Number(readFileSync(path, "latin1"));
   throw new UnsupportedError(
     `cannot attach to ${label}: user functions need Linux 4.17 built with CONFIG_UPROBE_EVENTS; this is ${kernelRelease()}`,
+    existsSync(EVENT_SOURCES) ? {} : { hint: "sysfs is not mounted here: mount -t sysfs sysfs /sys" },
   );
 }
 
