@@ -291,7 +291,10 @@ export class BPF extends NetworkHooks implements Disposable {
    * Runs one function, attached or not, and gives what it returned: by its name, by what load_func gave, or by what
    * attaching gave. The kernel can do that for programs that take packets, and for raw tracepoints (`args` only).
    */
-  fire(func: string | BpfFunction | Link, context?: FunctionInput): bigint;
+  fire<F extends string | BpfFunction | Link>(
+    func: F extends EventName ? never : F,
+    context?: FunctionInput,
+  ): bigint;
   fire(subject: string | BpfFunction | Link, context: FunctionInput = {}): bigint | readonly bigint[] {
     this.scope.assertOpen();
     const { runtime } = this.host;

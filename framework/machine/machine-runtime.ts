@@ -195,13 +195,13 @@ export class MachineRuntime implements ProcessRuntime, FiringRuntime {
     const memory = new GivenMemory(event.memory ?? null);
     const { spec, kind } = program;
     const packets = this.#packets;
-    const { context, packet, pooled } = contextOf(
+    const { context, packet, pooled, after } = contextOf(
       { spec, kind, target, arch: this.#arch, memory, packets },
       event,
     );
     try {
       const r0 = this.#machine.run(program, { happening: this.#happening(event, memory), context, packet });
-      if (pooled !== undefined) event.after?.(pooled.after());
+      if (after !== undefined) event.after?.(after());
       return r0;
     } finally {
       if (pooled !== undefined) packets.giveBack(pooled);

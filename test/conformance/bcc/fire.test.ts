@@ -1,9 +1,14 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
 import {
+  type ArgumentsEvent,
   BPF,
   type BpfOptions,
+  type EventName,
+  type EventOf,
+  type FunctionEvent,
   MachineFault,
   type PacketEvent,
+  type RecordEvent,
   UnsupportedError,
   UsageError,
   VirtualClock,
@@ -274,12 +279,17 @@ describe("on the running kernel", () => {
 });
 
 test("contexts are typed by the event's name", () => {
-  type Tracepoint = Parameters<typeof fireTracepoint>[0];
-  const fireTracepoint = (context: { fields: { pid: number } }): unknown => context;
-  expectTypeOf<Tracepoint>().not.toExtend<PacketEvent>();
+  expectTypeOf<EventOf<"tracepoint/sched/sched_switch">>().toEqualTypeOf<RecordEvent>();
+  expectTypeOf<EventOf<"tp/sched/sched_switch">>().toEqualTypeOf<RecordEvent>();
+  expectTypeOf<EventOf<"kretsyscall/openat">>().toEqualTypeOf<FunctionEvent>();
+  expectTypeOf<EventOf<"lsm/file_open">>().toEqualTypeOf<ArgumentsEvent>();
+  expectTypeOf<RecordEvent>().not.toExtend<PacketEvent>();
+  expectTypeOf<"uprobe/malloc">().not.toExtend<EventName>();
   using b = open(`int kprobe__vfs_read(struct pt_regs *ctx) { return PT_REGS_PARM1(ctx); }`);
   // @ts-expect-error: a function has parameters, and no packet
   expect(() => b.fire("kprobe/vfs_read", { packet: 1 })).toThrow(UsageError);
+  // @ts-expect-error: a record has fields, and no parameters
+  expect(() => b.fire("tp/sched/sched_switch", { args: [1] })).toThrow(UsageError);
   expectTypeOf(b.fire("kprobe/vfs_read", { args: [1] })).toEqualTypeOf<readonly bigint[]>();
   expectTypeOf(b.fire("kprobe__vfs_read", { args: [1] })).toEqualTypeOf<bigint>();
 });
