@@ -62,7 +62,7 @@ const FUNCTION_ATTRIBUTES = new Set(["__always_inline", "__noinline", "noinline"
 const TYPEOF = new Set(["typeof", "__typeof__", "__typeof"]);
 
 /**
- * Makes preprocessed text parseable without moving anything: qualifiers, attributes and line markers become blanks,
+ * Makes preprocessed text parseable without moving anything: qualifiers, attributes, line markers and comments become blanks,
  * `typeof(...)` a name, `__builtin_offsetof(...)` a number, declaring macros blanks.
  */
 export function normalize(text: string): NormalizedText {
@@ -120,7 +120,7 @@ export function normalize(text: string): NormalizedText {
     skipTo = end;
   }
   return {
-    text: blankMarkers(splice(text, pieces)),
+    text: blankBetween(splice(text, pieces), tokens),
     tokens,
     partners,
     attributes,
@@ -198,6 +198,17 @@ function splice(text: string, pieces: readonly { start: number; end: number; tex
   return out.join("");
 }
 
-function blankMarkers(text: string): string {
-  return text.replace(/^#[^\n]*/gm, (line) => " ".repeat(line.length));
+/** What stands between tokens and is no blank: line markers and comments, of which the grammar's errors are slow. */
+function blankBetween(text: string, tokens: readonly Token[]): string {
+  const pieces: { start: number; end: number; text: string }[] = [];
+  let end = 0;
+  for (let i = 0; i <= tokens.length; i++) {
+    const start = tokens[i]?.start ?? text.length;
+    if (start - end > 1) {
+      const between = text.slice(end, start);
+      if (/\S/.test(between)) pieces.push({ start: end, end: start, text: fill(between, "") });
+    }
+    end = tokens[i]?.end ?? end;
+  }
+  return splice(text, pieces);
 }

@@ -163,7 +163,7 @@ function declaratorsOf(
   const type = field.childForFieldName("type");
   const found: { declarator: SyntaxNode | null; bits: number | null | undefined }[] = [];
   for (const child of field.namedChildren) {
-    if (child.id === type?.id || child.type === "comment") continue;
+    if (child.id === type?.id) continue;
     if (child.type === "bitfield_clause") {
       const width = child.namedChildren[0];
       const bits = width === undefined ? null : constantOf(width);

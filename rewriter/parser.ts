@@ -18,7 +18,7 @@ export interface SyntaxTree {
  */
 export const MOST_LEVELS = 1000;
 
-/** Parses C text; offsets are UTF-16 units. The native parser loads on first use, so a cached object never pays for it. */
+/** Parses C text without comments; offsets are UTF-16 units. The native parser loads on first use, so a cached object never pays for it. */
 export function parseC(text: string): SyntaxTree {
   if (parser === undefined) {
     const require = createRequire(import.meta.url);
@@ -155,7 +155,7 @@ interface SyntaxType {
 }
 
 const WORDS = new Set(["identifier", "field_identifier", "type_identifier", "primitive_type"]);
-const NAMED_TOKENS = new Set([...WORDS, "number_literal", "comment"]);
+const NAMED_TOKENS = new Set([...WORDS, "number_literal"]);
 const BOUNDS = new Set(["(", ")", "[", "]", "{", "}", ",", ";"]);
 const LITERALS = new Set(["string_literal", "char_literal", "system_lib_string"]);
 const LISTS = new Set([

@@ -544,7 +544,7 @@ export class Origins {
           index = (record?.names().indexOf(name ?? "") ?? -1) + 1;
         }
       }
-      if (value === null || child.type === "comment") continue;
+      if (value === null) continue;
       const found = name === undefined ? undefined : record?.member(name);
       const element = type.kind === "array" ? type.of : (found?.type ?? { kind: "unknown" });
       const isOwn = record?.origin === "user" && name !== undefined && found !== undefined;
@@ -614,7 +614,7 @@ function argumentOf(node: SyntaxNode): SyntaxNode | null {
 }
 
 function argumentsOf(call: SyntaxNode): readonly SyntaxNode[] {
-  return call.childForFieldName("arguments")?.namedChildren.filter(({ type }) => type !== "comment") ?? [];
+  return call.childForFieldName("arguments")?.namedChildren ?? [];
 }
 
 /** Where what a program's context holds comes from. */

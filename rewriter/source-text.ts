@@ -22,6 +22,7 @@ export class SourceText {
   readonly #originals: ReadonlyMap<string, string>;
   readonly #originalLines = new Map<string, readonly string[]>();
   readonly #alignments = new Map<number, Alignment>();
+  readonly #asWritten = new Map<number, boolean>();
 
   /** @param originals the user's files by the names the line markers give them */
   constructor(text: string, originals: ReadonlyMap<string, string>) {
@@ -101,8 +102,13 @@ export class SourceText {
   /** Whether a token stands at an offset of a line in which the preprocessor changed nothing, as in most. */
   #isAsWritten(physical: number, file: string, line: number, offset: number): boolean {
     if (offset >= this.text.length || this.text.charCodeAt(offset) <= SPACE) return false;
-    const written = this.#linesOf(file)?.[line - 1];
-    return written !== undefined && written === this.lineText(physical);
+    let known = this.#asWritten.get(physical);
+    if (known === undefined) {
+      const written = this.#linesOf(file)?.[line - 1];
+      known = written !== undefined && written === this.lineText(physical);
+      this.#asWritten.set(physical, known);
+    }
+    return known;
   }
 
   /** How a physical line came of the user's text; undefined when that is not at hand. */
