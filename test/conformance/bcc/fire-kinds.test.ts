@@ -180,6 +180,7 @@ const cases: Readonly<Record<ProgramKindName, Case>> = {
   fmod_ret: words({ args: [1], result: 5 }, "return ctx[1];", 5n),
   tp_btf: words({ args: [6n, 7] }, "return ctx[0] * ctx[1];", 42n),
   iter: words({ args: [0, 9] }, "return ctx[1];", 9n),
+  lsm_cgroup: words({ args: [2, 7] }, "return ctx[0] * 10 + ctx[1];", 27n),
   lsm: words({ args: [2, 0o600] }, "return ctx[0] == 2 && ctx[1] == 0600 ? -1 : 0;", -1n),
   cgroup_getsockopt: option,
   cgroup_setsockopt: option,
