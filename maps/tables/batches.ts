@@ -162,3 +162,12 @@ function inBatches(raw: RawMap, sizes: EntrySizes, count: number, { batch, one }
 function pieceOf(bytes: Uint8Array, index: number, size: number): Uint8Array {
   return bytes.subarray(index * size, (index + 1) * size);
 }
+
+/** Pieces of one size, one after another. */
+export function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
+  const bytes = new Uint8Array(pieces.length * size);
+  pieces.forEach((piece, index) => {
+    bytes.set(piece, index * size);
+  });
+  return bytes;
+}

@@ -13,6 +13,7 @@ import {
   type Batch,
   deleteEntries,
   type EntrySizes,
+  joined,
   readBatches,
   takeBatches,
   writeEntries,
@@ -96,6 +97,36 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
   update(entries: Iterable<readonly [K, V]>): this {
     for (const [key, value] of entries) this.set(key, value);
     return this;
+  }
+
+  /** A key as the table stores it: what is left out is zero. Plain values serve everywhere as well. */
+  Key(key?: Partial<K>): K {
+    return this.stored(this.#key, key, "key");
+  }
+
+  /** A value as the table stores it: what is left out is zero. */
+  Leaf(value?: Partial<V>): V {
+    return this.stored(this.#value, value, "value");
+  }
+
+  /** A key as BCC writes it: `{ 0x1 "text" [ 0x2 0x3 ] }`. Bytes that are no UTF-8 come out as U+FFFD. */
+  key_sprintf(key: K): string {
+    return this.printed(this.#key, key, "key");
+  }
+
+  /** A value as BCC writes it; of a per-CPU table those of all CPUs, in brackets. */
+  leaf_sprintf(value: V): string {
+    return this.printed(this.#value, value, "value");
+  }
+
+  /** The key that `key_sprintf` wrote. @throws LayoutError for a text of another form */
+  key_scanf(text: string): K {
+    return this.scanned(this.#key, text, "key");
+  }
+
+  /** The value that `leaf_sprintf` wrote. @throws LayoutError for a text of another form */
+  leaf_scanf(text: string): V {
+    return this.scanned(this.#value, text, "value");
   }
 
   /** The key that the kernel has behind this one, or the first where this one is absent; undefined behind the last. */
@@ -434,15 +465,6 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
 
 function viewsOf({ keys, values, count }: Batch): EncodedEntries {
   return { keys: keys.view, values: values.view, count };
-}
-
-/** Pieces of one size, one after another. */
-function joined(pieces: readonly Uint8Array[], size: number): Uint8Array {
-  const bytes = new Uint8Array(pieces.length * size);
-  pieces.forEach((piece, index) => {
-    bytes.set(piece, index * size);
-  });
-  return bytes;
 }
 
 function add(left: number | bigint, right: number | bigint): number | bigint {

@@ -50,6 +50,21 @@ export class QueueTable<V> extends Table {
     return raw.lookup(this.#noKey, this.#bytes.bytes) ? this.#value.read(this.#bytes.view, 0) : undefined;
   }
 
+  /** A value as the table stores it: what is left out is zero. */
+  Leaf(value?: Partial<V>): V {
+    return this.stored(this.#value, value, "value");
+  }
+
+  /** A value as BCC writes it: `{ 0x1 "text" [ 0x2 0x3 ] }`. Bytes that are no UTF-8 come out as U+FFFD. */
+  leaf_sprintf(value: V): string {
+    return this.printed(this.#value, value, "value");
+  }
+
+  /** The value that `leaf_sprintf` wrote. @throws LayoutError for a text of another form */
+  leaf_scanf(text: string): V {
+    return this.scanned(this.#value, text, "value");
+  }
+
   /** Takes all values out, at most `max_entries`, so that a program that goes on pushing cannot hold the caller. */
   values(): V[] {
     return [...this.itervalues()];

@@ -1,9 +1,10 @@
 import { unlinkSync } from "node:fs";
 import { ClosedError, LayoutError, MapError, UnsupportedError } from "../../framework/core/errors.ts";
-import type { Codec } from "../../framework/core/layout.ts";
+import { type Codec, roundUp } from "../../framework/core/layout.ts";
 import { once, type Scope } from "../../framework/core/scope.ts";
 import { isSharedMap, type RawMap, type SharedMap } from "../../framework/runtime/types.ts";
-import type { MapKindName } from "../kinds.ts";
+import { type BccText, bccText, perCpuText, plainText, scanAll } from "../codecs/bcc-text.ts";
+import { type MapKindName, mapKinds } from "../kinds.ts";
 import type { StreamFactory } from "./stream-factory.ts";
 
 /** What every table is made of. */
@@ -21,6 +22,10 @@ export abstract class Table {
   /** The C variable's name. */
   readonly name: string;
   readonly kind: MapKindName;
+  /** The kind's number, as `enum bpf_map_type` has it. */
+  readonly ttype: number;
+  /** The map's flags, as the kernel counts them: 1 is BPF_F_NO_PREALLOC. */
+  readonly flags: number;
   /** How many entries fit; bytes for a ring buffer. */
   readonly max_entries: number;
   protected readonly streams: StreamFactory;
@@ -36,6 +41,8 @@ export abstract class Table {
     this.name = parts.raw.spec.name;
     this.kind = parts.raw.spec.kind;
     this.max_entries = parts.raw.spec.maxEntries;
+    this.ttype = mapKinds[this.kind].type;
+    this.flags = parts.raw.spec.flags;
   }
 
   /** Whether the table's map is gone. */
@@ -122,8 +129,49 @@ export abstract class Table {
   /** Encodes into bytes that were zero or hold an earlier value; errors say which table and whether key or value. */
   protected encode<T>(codec: Codec<T>, value: T, into: Bytes, role: "key" | "value"): Uint8Array {
     into.bytes.fill(0);
-    try {
+    return this.#blame(role, () => {
       codec.write(into.view, 0, value);
+      return into.bytes;
+    });
+  }
+
+  /** A key or value as it is stored: what is left out is zero, and so is all of it where nothing is given. */
+  protected stored<T>(codec: Codec<T>, value: Partial<T> | undefined, role: "key" | "value"): T {
+    const into = bytesOf(codec.size);
+    // Codecs of records take what is left out for zero.
+    if (value !== undefined) this.encode(codec, value as T, into, role);
+    return codec.read(into.view, 0);
+  }
+
+  /** A key or value as BCC's text. */
+  protected printed<T>(codec: Codec<T>, value: T, role: "key" | "value"): string {
+    const into = bytesOf(codec.size);
+    this.encode(codec, value, into, role);
+    return this.#textForm(role, codec.size).print(into.view, 0);
+  }
+
+  /** The key or value of such a text. */
+  protected scanned<T>(codec: Codec<T>, text: string, role: "key" | "value"): T {
+    const into = bytesOf(codec.size);
+    return this.#blame(role, () => {
+      scanAll(this.#textForm(role, codec.size), text, into.view);
+      return codec.read(into.view, 0);
+    });
+  }
+
+  #textForm(role: "key" | "value", size: number): BccText {
+    const { btf, keyType, keySize, valueType, valueSize } = this.#raw.spec;
+    const type = role === "key" ? keyType : valueType;
+    const one =
+      btf === null || type === 0 ? plainText(role === "key" ? keySize : valueSize) : bccText(btf, type);
+    if (role === "key" || !mapKinds[this.kind].perCpu) return one;
+    return perCpuText(one, size / roundUp(valueSize, 8));
+  }
+
+  /** Says in an error of layout which table it was about, and whether its key or value. */
+  #blame<T>(role: "key" | "value", action: () => T): T {
+    try {
+      return action();
     } catch (error) {
       if (!(error instanceof LayoutError)) throw error;
       throw new LayoutError(`${role} of "${this.name}": ${error.message}`, {
@@ -131,7 +179,6 @@ export abstract class Table {
         cause: error,
       });
     }
-    return into.bytes;
   }
 
   #typeHint(role: "key" | "value"): string | undefined {

@@ -43,6 +43,7 @@ export const bccNames: ReadonlySet<string> = new Set(
 
   map_id map_fd get_fd ttype max_entries
   get pop update keys values items clear
+  Key Leaf ttype flags
   key_sprintf leaf_sprintf key_scanf leaf_scanf
   iter next iteritems itervalues zero
   items_lookup_batch items_lookup_and_delete_batch items_delete_batch items_update_batch
