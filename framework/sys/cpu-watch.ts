@@ -19,8 +19,10 @@ const listeners = new Set<CpuListener>();
 let closeSocket: (() => void) | undefined;
 
 /**
- * Calls back when a CPU comes online or goes offline, until the watch is disposed; does not keep the process alive. The
- * kernel tells the first network namespace only: elsewhere nothing is heard.
+ * Calls back when a CPU comes online or goes offline, until the watch is disposed; does not keep the process alive.
+ *
+ * The kernel tells every network namespace that belongs to the first user namespace. In those of other user namespaces
+ * nothing is heard, and CPUs that come online later are not watched.
  *
  * @throws SyscallError to be wrapped by the caller
  */

@@ -2,9 +2,10 @@ import { execFileSync, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type BPF, PerfSWConfig, PerfType } from "../../../framework/index.ts";
-import { collect, eventually } from "../../support/events.ts";
+import { collect, eventually, SCRIPT_TIMEOUT_MS } from "../../support/events.ts";
 import { expectReleased, holdings } from "../../support/leaks.ts";
 import { needsGuest } from "../../support/skip.ts";
+import { reportFromNamespace } from "./in-namespace.ts";
 import { open } from "./open.ts";
 
 /** A processor that can be taken away; the first one cannot. */
@@ -73,6 +74,17 @@ describe("a CPU that goes and comes back", () => {
     using _busy = busyThere();
     await eventually("samples", () => (b.get_table<number, bigint>("samples").get(CPU) ?? 0n) > 2n);
   });
+
+  test(
+    "is heard of in other network namespaces as well",
+    () => {
+      expect(reportFromNamespace("cpus-child.ts")).toEqual([
+        { cpu: CPU, isOnline: false },
+        { cpu: CPU, isOnline: true },
+      ]);
+    },
+    SCRIPT_TIMEOUT_MS,
+  );
 
   test("has its perf ring again, for streams", async () => {
     open(EXECS).close();
