@@ -193,6 +193,11 @@ export interface EventSource extends Disposable {
    * the same object each time; `cpu` is null for a ring buffer. Stops at once if a callback disposes the source.
    */
   drain(onRecord: RecordCallback, onLost: LostCallback, most?: number): number;
+  /**
+   * Ends a drain from inside of its callback; the rest stays, and more may come. Sources have it whose records are gone
+   * when they are disposed: they stay open while nobody reads.
+   */
+  suspend?(): void;
   /** Reports losses that `drain` has not, because no record came after them. */
   countLost?(onLost: LostCallback): void;
   /** Calls `onReady` when drain would find a record, until the returned function is called or the source is disposed. */

@@ -42,8 +42,10 @@ const turnMs = 5;
 const chunkRecords = 512;
 
 /**
- * One reader of an event buffer for any number of listeners. The buffer is opened for the first and closed with the
- * last, because two readers of one buffer would each get a part of the records.
+ * One reader of an event buffer for any number of listeners, because two readers of one buffer would each get a part of
+ * the records. The buffer is opened for the first listener. What is unread when the last one leaves waits for the next: a
+ * ring buffer's records in its map, so that the reader is closed meanwhile; a perf buffer's only in the reader, which
+ * stays open with the table.
  */
 export class EventFeed implements Disposable {
   readonly #name: string;
@@ -78,7 +80,7 @@ export class EventFeed implements Disposable {
   /**
    * Adds a listener, and opens the buffer for the first one. The returned function takes it away again, also from
    * inside its own callbacks.
-   * @throws UsageError when the buffer is open with other sizes than those asked for
+   * @throws UsageError when the buffer is being read with other sizes than those asked for
    */
   listen(listener: RecordListener, options: ListenOptions): () => void {
     const wanted = {
@@ -86,10 +88,12 @@ export class EventFeed implements Disposable {
       wakeupEvents:
         options.wakeupEvents ?? (this.#source ? this.#options.wakeupEvents : defaults.wakeupEvents),
     };
+    const isSame = wanted.pages === this.#options.pages && wanted.wakeupEvents === this.#options.wakeupEvents;
+    if (!isSame && this.#seats.length === 0) this.#stop();
     if (this.#source === undefined) {
       this.#source = this.#open(wanted);
       this.#options = wanted;
-    } else if (wanted.pages !== this.#options.pages || wanted.wakeupEvents !== this.#options.wakeupEvents) {
+    } else if (!isSame) {
       const { pages, wakeupEvents } = this.#options;
       throw new UsageError(
         `"${this.#name}" is already being read with ${pages} pages per CPU and a wake-up each ${wakeupEvents} records`,
@@ -107,7 +111,7 @@ export class EventFeed implements Disposable {
    */
   consume(most?: number): number {
     const source = this.#source;
-    if (source === undefined) return 0;
+    if (source === undefined || this.#seats.length === 0) return 0;
     const count = source.drain(this.#dispatch, this.#lost, most);
     this.#afterDrain();
     return count;
@@ -153,7 +157,7 @@ export class EventFeed implements Disposable {
     try {
       const isMore = this.#drainTurn(source);
       this.#afterDrain();
-      if (isMore && this.#source === source) this.#turn = setImmediate(this.#pump);
+      if (isMore && this.#source === source && this.#hasPush) this.#turn = setImmediate(this.#pump);
     } catch (error) {
       for (const seat of this.#stop()) seat.listener.failed(error);
     }
@@ -164,7 +168,7 @@ export class EventFeed implements Disposable {
     const until = performance.now() + turnMs;
     for (let taken = 0; taken < turnRecords; ) {
       const count = source.drain(this.#dispatch, this.#lost, chunkRecords);
-      if (this.#source !== source || count < chunkRecords) return false;
+      if (this.#source !== source || !this.#hasPush || count < chunkRecords) return false;
       taken += count;
       if (performance.now() >= until) return true;
     }
@@ -196,8 +200,18 @@ export class EventFeed implements Disposable {
     if (!seat.taken) return;
     seat.taken = false;
     this.#setSeats(this.#seats.filter((other) => other !== seat));
-    if (this.#seats.length === 0) this.#stop();
-    else if (!this.#seats.some((other) => other.mode === "push")) this.#stopPush();
+    if (!this.#hasPush) this.#stopPush();
+    if (this.#seats.length > 0) return;
+    if (this.#source?.suspend === undefined) {
+      this.#stop();
+      return;
+    }
+    this.#source.suspend();
+    this.countLosses();
+  }
+
+  get #hasPush(): boolean {
+    return this.#seats.some((seat) => seat.mode === "push");
   }
 
   #stopPush(): void {

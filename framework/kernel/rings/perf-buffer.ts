@@ -26,6 +26,7 @@ export class PerfBuffer implements EventSource {
   readonly #ended = new Set<PerfRing>();
   readonly #watches = new Set<RingWatch>();
   #turn = 0;
+  #suspended = false;
   #closed = false;
 
   /**
@@ -111,8 +112,9 @@ export class PerfBuffer implements EventSource {
 
   drain(onRecord: RecordCallback, onLost: LostCallback, most = Number.POSITIVE_INFINITY): number {
     let total = 0;
+    this.#suspended = false;
     // Ends when every ring in a row had nothing.
-    for (let idle = 0; idle < this.#rings.length && total < most && !this.#closed; ) {
+    for (let idle = 0; idle < this.#rings.length && total < most && !this.#suspended && !this.#closed; ) {
       const ring = this.#rings[this.#turn % this.#rings.length]!;
       const count = ring.drain(onRecord, onLost, Math.min(most - total, RECORDS_PER_TURN));
       total += count;
@@ -121,6 +123,11 @@ export class PerfBuffer implements EventSource {
     }
     for (const ring of this.#ended) if (!ring.hasData) this.#free(ring);
     return total;
+  }
+
+  suspend(): void {
+    this.#suspended = true;
+    for (const ring of this.#rings) ring.suspend();
   }
 
   countLost(onLost: LostCallback): void {

@@ -56,6 +56,7 @@ export class PerfRing implements Disposable {
   /** Whether the ring was so full that records may have been lost. */
   #wasCrowded = false;
   readonly #hasLostCount: boolean;
+  #suspended = false;
   #closed = false;
 
   /** @throws SyscallError to be wrapped by the caller: ENODEV when the CPU went offline */
@@ -97,11 +98,12 @@ export class PerfRing implements Disposable {
   drain(onRecord: RecordCallback, onLost: LostCallback, most: number): number {
     if (this.#closed) return 0;
     let count = 0;
+    this.#suspended = false;
     const start = this.#tail;
     try {
       let ready = (this.#head() - start) >>> 0;
       if (ready > this.#size / 2) this.#wasCrowded = true;
-      while (ready > 0 && count < most && !this.#closed) {
+      while (ready > 0 && count < most && !this.#suspended) {
         const at = this.#dataAt + (this.#tail & (this.#size - 1));
         // Records are multiples of 8 bytes, so a header is always in one piece.
         const type = this.#view.getUint32(at, true);
@@ -116,8 +118,13 @@ export class PerfRing implements Disposable {
       if (this.#tail !== start && !this.#closed) this.#publish();
     }
     // The kernel tells of a loss with the next record, which may never come.
-    if (this.#wasCrowded && count < most) this.countLost(onLost);
+    if (this.#wasCrowded && count < most && !this.#suspended) this.countLost(onLost);
     return count;
+  }
+
+  /** Ends a running drain; what it did not hand over stays. */
+  suspend(): void {
+    this.#suspended = true;
   }
 
   /** Reports what was lost since the last record that told (Linux 6.0; before, nothing). */
@@ -181,6 +188,7 @@ export class PerfRing implements Disposable {
   /** Closes the event and its pages. Harmless while `drain` runs. */
   [Symbol.dispose](): void {
     this.#closed = true;
+    this.#suspended = true;
     this.#scope[Symbol.dispose]();
   }
 }

@@ -84,6 +84,7 @@ export class PerfSource implements EventSource {
   readonly #store: PerfStore;
   readonly #stops = new Set<() => void>();
   #turn = 0;
+  #suspended = false;
   #closed = false;
 
   /** @throws UsageError for a number of pages that is not a power of two */
@@ -100,7 +101,8 @@ export class PerfSource implements EventSource {
   drain(onRecord: RecordCallback, onLost: LostCallback, most = Number.POSITIVE_INFINITY): number {
     const { rings } = this.#store;
     let total = 0;
-    for (let idle = 0; idle < rings.length && total < most && !this.#closed; this.#turn++) {
+    this.#suspended = false;
+    for (let idle = 0; idle < rings.length && total < most && !this.#isEnded; this.#turn++) {
       const cpu = this.#turn % rings.length;
       const count = this.#drainOne(cpu, onRecord, onLost, most - total);
       total += count;
@@ -113,19 +115,27 @@ export class PerfSource implements EventSource {
     const target = this.#store.rings[cpu]!;
     const { ring } = target;
     let count = 0;
-    while (count < most && !this.#closed && ring.tail !== ring.head) {
+    while (count < most && !this.#isEnded && ring.tail !== ring.head) {
       const at = ring.place(ring.tail);
       const length = ring.view.getUint32(at + HEADER_BYTES, true);
       ring.tail += length + HEADER_BYTES + SIZE_BYTES;
       count++;
       onRecord(ring.view, at + HEADER_BYTES + SIZE_BYTES, length, cpu);
     }
-    if (target.lost > 0 && !this.#closed && ring.tail === ring.head) {
+    if (target.lost > 0 && !this.#isEnded && ring.tail === ring.head) {
       const { lost } = target;
       target.lost = 0;
       onLost(lost, cpu);
     }
     return count;
+  }
+
+  get #isEnded(): boolean {
+    return this.#suspended || this.#closed;
+  }
+
+  suspend(): void {
+    this.#suspended = true;
   }
 
   watch(onReady: () => void): () => void {

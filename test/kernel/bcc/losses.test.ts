@@ -128,7 +128,7 @@ describe.each(["ringbuf_output", "ringbuf_reserve", "perf_submit"] as const)("a 
 describe("losses that no record tells of", () => {
   beforeEach((context) => needsKernel(context));
 
-  test("of a perf buffer are known as soon as it was read, when it is asked for them, and when it is closed", async (context) => {
+  test("of a perf buffer are known as soon as it was read, when it is asked for them, and when its last subscriber leaves", async (context) => {
     if (!isAtLeast(kernelVersion(), "6.0")) context.skip("the kernel has no count of lost records");
     using _ = pinned();
     using b = open(ways.perf_submit);
