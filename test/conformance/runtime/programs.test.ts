@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { VerifierError } from "../../../framework/core/errors.ts";
 import { Scope } from "../../../framework/core/scope.ts";
 import { KernelRuntime } from "../../../framework/kernel/kernel-runtime.ts";
 import { MachineRuntime } from "../../../framework/machine/machine-runtime.ts";
@@ -19,6 +20,7 @@ import {
 import { needsRuntime, runtimes } from "../../support/runtimes.ts";
 import { copy, exit, type Insn, insn, mov, wide } from "../../unit/machine/assembler.ts";
 import { Random } from "../../unit/rewriter/random.ts";
+import { randomProgram } from "./random-program.ts";
 
 const PACKET = Uint8Array.from({ length: 64 }, (_, index) => (index * 37 + 11) & 0xff);
 
@@ -198,69 +200,62 @@ describe.each(runtimes)("programs of the $name", ({ open, reason }) => {
   });
 });
 
-/** Straight-line arithmetic with jumps forward: valid for the verifier, and any result is right that both give. */
-function anyProgram(random: Random): readonly Insn[] {
-  const word = (): bigint => (BigInt(random.below(2 ** 32)) << 32n) | BigInt(random.below(2 ** 32));
-  const ops = ["add", "sub", "mul", "div", "or", "and", "lsh", "rsh", "mod", "xor", "mov", "arsh"];
-  const conditions = ["jeq", "jgt", "jge", "jset", "jne", "jsgt", "jsge", "jlt", "jle", "jslt", "jsle"];
-  const start = [0, 2, 3, 4, 5].map((register) => wide(register, word()));
-  const body: Insn[] = [];
-  const length = 20 + random.below(60);
-  for (let at = 0; at < length; at++) {
-    const dst = random.pick([0, 2, 3, 4, 5]);
-    const src = random.pick([0, 2, 3, 4, 5]);
-    const width = random.pick([32, 64]);
-    const imm = random.pick([random.below(2 ** 32) | 0, random.below(32), 1, -1]);
-    const off = Math.min(random.below(4), length - 1 - at);
-    switch (random.below(6)) {
-      case 0:
-        body.push(insn(`${random.pick(conditions)}${width === 32 ? "32" : ""}_reg`, { dst, src, off }));
-        break;
-      case 1:
-        body.push(insn(`${random.pick(conditions)}${width === 32 ? "32" : ""}_imm`, { dst, imm, off }));
-        break;
-      case 2:
-        body.push(
-          random.below(2) === 0
-            ? insn(`neg${width}`, { dst })
-            : insn(`${random.pick(["be", "le"])}${random.pick([16, 32, 64])}`, { dst }),
-        );
-        break;
-      case 3: {
-        const op = random.pick(ops);
-        const isShift = ["lsh", "rsh", "arsh"].includes(op);
-        // The verifier refuses constants that shift by the whole width, or divide by zero.
-        const constant = isShift ? random.below(width) : imm === 0 ? 1 : imm;
-        body.push(insn(`${op}${width}_imm`, { dst, imm: constant }));
-        break;
-      }
-      default:
-        body.push(insn(`${random.pick(ops)}${width}_reg`, { dst, src }));
+test("compare and exchange gives the same on both runtimes, in both sizes, equal or not", (context) => {
+  needsRuntime(context, runtimes[0]!.reason);
+  using kernel = new KernelRuntime();
+  using machine = new MachineRuntime();
+  const edges = [0n, 1n, 0x4c49_7751n, 0x8000_0000_4c49_7751n, 0xffff_ffff_0000_0001n, 2n ** 64n - 1n];
+  for (const [memory, wanted] of edges.flatMap((each) => edges.map((other) => [each, other] as const))) {
+    for (const size of ["w", "dw"]) {
+      const spec = program("xdp", [
+        wide(0, wanted),
+        wide(2, memory),
+        wide(3, 0xa5a5_5a5a_1234_5678n),
+        insn("stx_dw", { dst: 10, src: 2, off: -8 }),
+        insn(`atomic_cmpxchg_${size}`, { dst: 10, src: 3, off: -8 }),
+        insn("ldx_dw", { dst: 2, src: 10, off: -8 }),
+        // Both halves of r0 and of the memory count.
+        ...[insn("mul64_imm", { dst: 0, imm: 31 }), insn("xor64_reg", { dst: 0, src: 2 }), copy(2, 0)],
+        ...[insn("rsh64_imm", { dst: 2, imm: 32 }), insn("xor64_reg", { dst: 0, src: 2 }), exit],
+      ]);
+      using there = kernel.loadProgram(spec, new Map());
+      using here = machine.loadProgram(spec, new Map());
+      const { result } = kernel.testRun(there, PACKET);
+      expect(machine.testRun(here, PACKET).result, `${size}: ${memory}, ${wanted}`).toBe(result);
     }
   }
-  // All registers count for the result.
-  const fold = [2, 3, 4, 5].flatMap((src) => [
-    insn("mul64_imm", { dst: 0, imm: 31 }),
-    insn("xor64_reg", { dst: 0, src }),
-  ]);
-  const half = [copy(2, 0), insn("rsh64_imm", { dst: 2, imm: 32 }), insn("xor32_reg", { dst: 0, src: 2 })];
-  return [...start, ...body, ...fold, ...half, exit];
+});
+
+/** Whether the kernel has the instructions of version 4. */
+function hasVersion4(kernel: KernelRuntime): boolean {
+  try {
+    using loaded = kernel.loadProgram(
+      program("xdp", [mov(0, 1), insn("bswap64", { dst: 0 }), exit]),
+      new Map(),
+    );
+    return loaded.spec.kind === "xdp";
+  } catch (error) {
+    expect(error).toBeInstanceOf(VerifierError);
+    return false;
+  }
 }
 
 test("random programs give the same on both runtimes", (context) => {
   const seed = Number(process.env["SEED"] ?? 11);
+  const rounds = Number(process.env["ROUNDS"] ?? 300);
   needsRuntime(context, runtimes[0]!.reason);
   const random = new Random(seed);
   using kernel = new KernelRuntime();
   using machine = new MachineRuntime();
+  const allowed = { version4: hasVersion4(kernel) };
   let compared = 0;
-  for (let round = 0; round < 300; round++) {
-    const spec = program("xdp", anyProgram(random));
+  for (let round = 0; round < rounds; round++) {
+    const spec = program("xdp", randomProgram(random, allowed));
     using there = kernel.loadProgram(spec, new Map());
     using here = machine.loadProgram(spec, new Map());
     const wanted = kernel.testRun(there, PACKET).result;
     expect(machine.testRun(here, PACKET).result, `seed ${seed}, program ${round}`).toBe(wanted);
     compared++;
   }
-  expect(compared).toBe(300);
+  expect(compared).toBe(rounds);
 });
