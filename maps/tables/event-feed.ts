@@ -38,8 +38,9 @@ const defaults = { pages: 8, wakeupEvents: 1 };
 /** A turn of the event loop takes at most so many records and about so many milliseconds; then timers get theirs. */
 const turnRecords = 4096;
 const turnMs = 5;
-/** Records between two looks at the clock. */
-const chunkRecords = 512;
+/** Records between two looks at the clock: at first, and at most, while they take no more than so many milliseconds. */
+const chunkRecords = { first: 16, most: 512 };
+const chunkMs = 1;
 
 /**
  * One reader of an event buffer for any number of listeners, because two readers of one buffer would each get a part of
@@ -61,6 +62,8 @@ export class EventFeed implements Disposable {
   #options: EventOptions = defaults;
   #unwatch: (() => void) | undefined;
   #turn: NodeJS.Immediate | undefined;
+  /** As many records as listeners were seen to take in `chunkMs`. */
+  #chunk = chunkRecords.first;
   #closed = false;
 
   constructor(
@@ -165,12 +168,16 @@ export class EventFeed implements Disposable {
 
   /** Returns whether records were left for the next turn. */
   #drainTurn(source: EventSource): boolean {
-    const until = performance.now() + turnMs;
-    for (let taken = 0; taken < turnRecords; ) {
-      const count = source.drain(this.#dispatch, this.#lost, chunkRecords);
-      if (this.#source !== source || !this.#hasPush || count < chunkRecords) return false;
+    let now = performance.now();
+    const until = now + turnMs;
+    for (let taken = 0; taken < turnRecords && now < until; ) {
+      const wanted = this.#chunk;
+      const count = source.drain(this.#dispatch, this.#lost, wanted);
+      const spent = performance.now() - now;
+      now += spent;
+      this.#chunk = nextChunk(wanted, spent);
+      if (this.#source !== source || !this.#hasPush || count < wanted) return false;
       taken += count;
-      if (performance.now() >= until) return true;
     }
     return true;
   }
@@ -243,4 +250,10 @@ export class EventFeed implements Disposable {
     this.#seats = seats;
     this.#only = seats.length === 1 ? seats[0]!.listener.record : undefined;
   }
+}
+
+/** How many records to take next, when so many took so many milliseconds: a slow listener must not keep timers waiting. */
+function nextChunk(records: number, spentMs: number): number {
+  if (spentMs > chunkMs) return Math.max(1, Math.floor((records * chunkMs) / spentMs));
+  return spentMs < chunkMs / 2 ? Math.min(chunkRecords.most, records * 2) : records;
 }

@@ -246,3 +246,22 @@ test("a second reader that asks for other sizes is told that the buffer is share
   expect(errors).toEqual([expect.any(UsageError)]);
   expect(() => table.events({ pages: 3 })).toThrow(UsageError);
 });
+
+test("the slower a subscriber, the fewer records come between two looks at the clock: timers get their turns", async () => {
+  const { table, sources } = open();
+  let received = 0;
+  table.events().subscribe(() => {
+    received++;
+    for (const end = performance.now() + 2; performance.now() < end; );
+  });
+  const seen: number[] = [];
+  const timer = setInterval(() => seen.push(received), 1);
+  sources[0]!.push(...Array.from({ length: 200 }, () => one));
+  while (received < 200) await turn();
+  clearInterval(timer);
+  // Two milliseconds each: after the first look there is one record at a time, and a turn has a few of them.
+  expect(sources[0]!.limits.at(-1)).toBe(1);
+  const gaps = seen.map((count, index) => count - (seen[index - 1] ?? count));
+  expect(Math.max(...gaps)).toBeLessThan(16);
+  expect(seen.length).toBeGreaterThan(10);
+});
