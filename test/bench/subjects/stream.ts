@@ -1,6 +1,7 @@
 // stream.js ring|perf WAY FILE: for each line of input (how often to fire), fills the buffer and reads it empty.
 import { readFileSync } from "node:fs";
 import { BPF, EventTable } from "rxbpf";
+import type { Observable } from "rxjs";
 import { PERF_PAGES, RECORDS_PER_FIRE } from "../programs.ts";
 import { answerLines, fire, type Measured } from "./support.ts";
 
@@ -17,89 +18,60 @@ const output = b.get_table<never, Data>("output");
 if (!(output instanceof EventTable)) throw new TypeError("output is not a table of events");
 const pages = kind === "perf" ? { pages: PERF_PAGES } : {};
 
-/** To an RxJS subscriber, from the last record written to the last event received. */
-function streamed(fires: number): Promise<Measured> {
-  return new Promise((resolve, reject) => {
-    let count = 0;
-    let total = 0;
-    let begin = 0;
-    const subscription = output.events<Data>(pages).subscribe({
-      next: ({ seq }) => {
-        total += seq;
-        if (++count < fires * RECORDS_PER_FIRE) return;
-        const seconds = (performance.now() - begin) / 1000;
-        subscription.unsubscribe();
-        resolve({ seconds, count, total });
-      },
-      error: reject,
-    });
-    fire(fires);
-    begin = performance.now();
-  });
+/** What has come so far. */
+interface Work {
+  count: number;
+  total: number;
 }
 
-/** The same in arrays, one for each time the buffer was read. */
-function batched(fires: number): Promise<Measured> {
-  return new Promise((resolve, reject) => {
-    let count = 0;
-    let total = 0;
-    let begin = 0;
-    const subscription = output.eventBatches<Data>(pages).subscribe({
-      next: (events) => {
-        for (const { seq } of events) total += seq;
-        count += events.length;
-        if (count < fires * RECORDS_PER_FIRE) return;
-        const seconds = (performance.now() - begin) / 1000;
-        subscription.unsubscribe();
-        resolve({ seconds, count, total });
-      },
-      error: reject,
+/** Reads a stream from the last record written to the last event received. */
+function reading<T>(
+  open: () => Observable<T>,
+  take: (item: T, work: Work) => void,
+): (fires: number) => Promise<Measured> {
+  return (fires) =>
+    new Promise((resolve, reject) => {
+      const work: Work = { count: 0, total: 0 };
+      const wanted = fires * RECORDS_PER_FIRE;
+      let begin = 0;
+      const subscription = open().subscribe({
+        next: (item) => {
+          take(item, work);
+          if (work.count < wanted) return;
+          const seconds = (performance.now() - begin) / 1000;
+          subscription.unsubscribe();
+          resolve({ seconds, ...work });
+        },
+        error: reject,
+      });
+      fire(fires);
+      begin = performance.now();
     });
-    fire(fires);
-    begin = performance.now();
-  });
 }
 
-/** Views, of which one field is read. */
-function viewed(fires: number): Promise<Measured> {
-  return new Promise((resolve, reject) => {
-    let count = 0;
-    let total = 0;
-    let begin = 0;
-    const subscription = output.eventViews<Data>(pages).subscribe({
-      next: (view) => {
-        total += view.seq;
-        if (++count < fires * RECORDS_PER_FIRE) return;
-        const seconds = (performance.now() - begin) / 1000;
-        subscription.unsubscribe();
-        resolve({ seconds, count, total });
-      },
-      error: reject,
-    });
-    fire(fires);
-    begin = performance.now();
-  });
-}
+const one = ({ seq }: Data, work: Work): void => {
+  work.total += seq;
+  work.count++;
+};
 
-/** Only how many there were. */
-function counted(fires: number): Promise<Measured> {
-  return new Promise((resolve, reject) => {
-    let count = 0;
-    let begin = 0;
-    const subscription = output.eventCounts(pages).subscribe({
-      next: (more) => {
-        count += more;
-        if (count < fires * RECORDS_PER_FIRE) return;
-        const seconds = (performance.now() - begin) / 1000;
-        subscription.unsubscribe();
-        resolve({ seconds, count, total: 0 });
-      },
-      error: reject,
-    });
-    fire(fires);
-    begin = performance.now();
-  });
-}
+/** Ways to read a stream, by name. */
+const streams: Readonly<Record<string, (fires: number) => Promise<Measured>>> = {
+  events: reading(() => output.events<Data>(pages), one),
+  batches: reading(
+    () => output.eventBatches<Data>(pages),
+    (events, work) => {
+      for (const { seq } of events) work.total += seq;
+      work.count += events.length;
+    },
+  ),
+  views: reading(() => output.eventViews<Data>(pages), one),
+  counts: reading(
+    () => output.eventCounts(pages),
+    (more, work) => {
+      work.count += more;
+    },
+  ),
+};
 
 /** BCC's way: callbacks from a poll method. */
 function pulled(onData: (data: Uint8Array) => void): (fires: number) => void {
@@ -122,11 +94,9 @@ function consuming(consume: (fires: number) => void): (fires: number) => Measure
   };
 }
 
-function wayOf(name: string | undefined): (fires: number) => Measured | Promise<Measured> {
-  if (name === "events") return streamed;
-  if (name === "batches") return batched;
-  if (name === "views") return viewed;
-  if (name === "counts") return counted;
+function wayOf(name = ""): (fires: number) => Measured | Promise<Measured> {
+  const stream = streams[name];
+  if (stream !== undefined) return stream;
   if (name === "counted") {
     return consuming(
       pulled(() => {
