@@ -1,3 +1,4 @@
+import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
 import { encode } from "../../../framework/isa/instruction.ts";
 import { opcodeNamed, opcodes } from "../../../framework/isa/opcodes.ts";
 import type { Random } from "../rewriter/random.ts";
@@ -42,6 +43,33 @@ export function mov(dst: number, imm: number): Insn {
 /** r`dst` = r`src` */
 export function copy(dst: number, src: number): Insn {
   return insn("mov64_reg", { dst, src });
+}
+
+/** A call of a helper. */
+export function call(name: HelperName): Insn {
+  return insn("call_helper", { imm: helpers[name].id });
+}
+
+/**
+ * The beginning of a program that sets up the timer in the entry of a key, and leaves the timer's address in r6. Its
+ * wide loads of slots 1 and 8 name the map; the timer's function begins `behind` instructions after these.
+ */
+export function timerOf(key: number, behind: number): readonly Insn[] {
+  return [
+    insn("st_w", { dst: 10, off: -4, imm: key }),
+    insn("ld_imm64", { dst: 1 }),
+    copy(2, 10),
+    insn("add64_imm", { dst: 2, imm: -4 }),
+    call("map_lookup_elem"),
+    copy(6, 0),
+    copy(1, 6),
+    insn("ld_imm64", { dst: 2 }),
+    mov(3, 1),
+    call("timer_init"),
+    copy(1, 6),
+    insn("ld_func", { dst: 2, imm: behind + 2 }),
+    call("timer_set_callback"),
+  ];
 }
 
 /** Any instruction, its fields small so that most jumps stay inside and most registers exist. */

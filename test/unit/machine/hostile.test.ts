@@ -1,15 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { type MachineFault, MapError } from "../../../framework/core/errors.ts";
-import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
 import { VirtualClock } from "../../../framework/machine/clock.ts";
 import { loadBytecode } from "../../../framework/machine/index.ts";
 import { MachineRuntime } from "../../../framework/machine/machine-runtime.ts";
 import type { MapSpec, ProgramSpec } from "../../../framework/object/object-spec.ts";
 import { map, program } from "../../kernel/runtime/assembly.ts";
 import { Random } from "../rewriter/random.ts";
-import { anyInstruction, code, copy, exit, type Insn, insn, mov } from "./assembler.ts";
-
-const call = (name: HelperName): Insn => insn("call_helper", { imm: helpers[name].id });
+import { anyInstruction, call, code, copy, exit, insn, mov, timerOf } from "./assembler.ts";
 
 /** Bytes that this process holds, after what is garbage is gone. */
 function held(): number {
@@ -142,19 +139,7 @@ describe("a hostile program", () => {
     const spec = program(
       "raw_tracepoint",
       [
-        insn("st_w", { dst: 10, off: -4, imm: 0 }),
-        insn("ld_imm64", { dst: 1 }),
-        copy(2, 10),
-        insn("add64_imm", { dst: 2, imm: -4 }),
-        call("map_lookup_elem"),
-        copy(6, 0),
-        copy(1, 6),
-        insn("ld_imm64", { dst: 2 }),
-        mov(3, 1),
-        call("timer_init"),
-        copy(1, 6),
-        insn("ld_func", { dst: 2, imm: 7 }),
-        call("timer_set_callback"),
+        ...timerOf(0, 5),
         ...start,
         exit,
         copy(6, 3),

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { MachineFault, UnsupportedError } from "../../../framework/core/errors.ts";
-import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
+import type { HelperName } from "../../../framework/isa/helpers.ts";
 import { VirtualClock } from "../../../framework/machine/clock.ts";
 import { MachineRuntime } from "../../../framework/machine/machine-runtime.ts";
 import type { ProgramKindName } from "../../../framework/programs/kinds.ts";
@@ -8,9 +8,8 @@ import type { AttachTarget } from "../../../framework/programs/targets.ts";
 import type { EventContext } from "../../../framework/runtime/events.ts";
 import type { RawMap } from "../../../framework/runtime/types.ts";
 import { key, map, program, words } from "../../kernel/runtime/assembly.ts";
-import { copy, exit, type Insn, insn, mov, wide } from "./assembler.ts";
+import { call, copy, exit, type Insn, insn, mov, timerOf, wide } from "./assembler.ts";
 
-const call = (name: HelperName): Insn => insn("call_helper", { imm: helpers[name].id });
 const below = (dst: number, off: number): readonly Insn[] => [
   copy(dst, 10),
   insn("add64_imm", { dst, imm: off }),
@@ -246,18 +245,7 @@ describe("callbacks", () => {
     const spec = program(
       "raw_tracepoint",
       [
-        insn("st_w", { dst: 10, off: -4, imm: 3 }),
-        insn("ld_imm64", { dst: 1 }),
-        ...below(2, -4),
-        call("map_lookup_elem"),
-        copy(6, 0),
-        copy(1, 6),
-        insn("ld_imm64", { dst: 2 }),
-        mov(3, 1),
-        call("timer_init"),
-        copy(1, 6),
-        insn("ld_func", { dst: 2, imm: 7 }),
-        call("timer_set_callback"),
+        ...timerOf(3, 5),
         copy(1, 6),
         mov(2, 1000),
         mov(3, 0),
