@@ -17,7 +17,8 @@ export function readerName(functionName: string): string {
 /**
  * C functions that read the arguments of USDT probes: `int reader(void *ctx, int n, __s64 *value)`, one for each
  * program, and one that serves all. They answer 0, or below 0 for an argument that cannot be read. Beside each are
- * `int reader_count(void *ctx)`, how many arguments there are, and `__s64 reader_cookie(void *ctx)`, the user's number.
+ * `int __rx_count_of…(void *ctx)`, how many arguments there are, and `__s64 __rx_cookie_of…(void *ctx)`, the user's number:
+ * in front of the reader's name, for behind it they could be the name of another program's reader.
  *
  * Where places of a probe keep an argument differently, the attachment's cookie (5.15) says which place was reached.
  *
@@ -55,9 +56,9 @@ function readerText(name: string, variants: readonly ReaderVariant[]): string {
 ${cases.join("")}  }
   return -22;
 }
-static inline __attribute__((always_inline)) int ${reader}_count(void *ctx) {
+static inline __attribute__((always_inline)) int __rx_count_of${reader}(void *ctx) {
 ${counts}}
-static inline __attribute__((always_inline)) __s64 ${reader}_cookie(void *ctx) {
+static inline __attribute__((always_inline)) __s64 __rx_cookie_of${reader}(void *ctx) {
 ${cookies}}`;
 }
 

@@ -672,8 +672,8 @@ static __u64 (*const __rx_attach_cookie)(void *) = (void *)174;
     int __rx_e = reader((void *)(ctx), n, &__rx_a);                                                                \
     __rx_e ? __rx_e : (int)__rx_probe_read_user((void *)(into), size, (const void *)__rx_a);                       \
   })
-#define bcc_usdt_arg_cnt(reader, ctx) reader##_count((void *)(ctx))
-#define bcc_usdt_cookie(reader, ctx) reader##_cookie((void *)(ctx))
+#define bcc_usdt_arg_cnt(reader, ctx) __rx_count_of##reader((void *)(ctx))
+#define bcc_usdt_cookie(reader, ctx) __rx_cookie_of##reader((void *)(ctx))
 
 /* ---- tracepoint data of variable place ---- */
 
