@@ -9,21 +9,25 @@ import { OwnCgroup } from "./cgroup.ts";
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 const SCRIPT = [path("../../../framework/cli/rxbpf.js"), "run", path("held-child.ts")];
 
-let cgroup: OwnCgroup;
+let cgroup: OwnCgroup | undefined;
 
 /** unshare becomes the child, so the process has one id. */
 const command = (...args: readonly string[]): readonly string[] => [
   "--net",
   process.execPath,
   ...SCRIPT,
-  cgroup.folder,
+  cgroup!.folder,
   ...args,
 ];
 
-beforeEach(() => {
+beforeEach((context) => {
+  needsKernel(context, "ringbuf");
   cgroup = new OwnCgroup();
 });
-afterEach(() => cgroup[Symbol.dispose]());
+afterEach(() => {
+  cgroup?.[Symbol.dispose]();
+  cgroup = undefined;
+});
 
 /** Starts the child, and waits until it has attached. */
 async function startHolder(
@@ -47,8 +51,6 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 }
 
 describe("a process that ends", { timeout: SCRIPTS_TIMEOUT_MS }, () => {
-  beforeEach((context) => needsKernel(context, "ringbuf"));
-
   test.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)(
     "by %s leaves no program, map or link behind",
     async (signal) => {
@@ -72,7 +74,7 @@ describe("a process that ends", { timeout: SCRIPTS_TIMEOUT_MS }, () => {
 });
 
 describe("return probes in tracefs, which outlive a process", { timeout: SCRIPTS_TIMEOUT_MS }, () => {
-  beforeEach((context) => needsKernel(context, "kprobe", "ringbuf"));
+  beforeEach((context) => needsKernel(context, "kprobe"));
 
   test("are removed when the script throws or exits", () => {
     for (const how of ["--throw", "--exit"]) {

@@ -109,9 +109,8 @@ describe("perf events", { timeout: SCRIPT_TIMEOUT_MS }, () => {
     using b = open(SAMPLING);
     using parent = await started(`
       process.stdin.once("data", () => {
-        const child = require("node:child_process").spawn(process.execPath, ["-e", "for (;;) {}"]);
+        const child = require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(BUSY)}]);
         process.stdout.write(String(child.pid));
-        process.stdin.once("data", () => child.kill("SIGKILL"));
       });`);
     using _stranger = await started(BUSY);
     b.attach_perf_event({ ...CLOCK, fn_name: "on_sample", sample_freq: 199, pid: parent.pid! });
@@ -120,8 +119,11 @@ describe("perf events", { timeout: SCRIPT_TIMEOUT_MS }, () => {
       heir = Number(data.toString());
     });
     parent.stdin?.write("go");
-    await eventually("samples of the child", () => heir > 0 && count(b, heir) >= 3);
-    parent.stdin?.write("stop");
+    try {
+      await eventually("samples of the child", () => heir > 0 && count(b, heir) >= 3);
+    } finally {
+      if (heir > 0) process.kill(heir, "SIGKILL");
+    }
     const seen = [...b.get_table<number, bigint>("processes").keys()];
     expect(seen.filter((pid) => pid !== parent.pid && pid !== heir)).toEqual([]);
   });
