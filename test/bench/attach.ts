@@ -13,7 +13,9 @@ export async function attach(context: Context): Promise<void> {
   await callCost(context);
 }
 
-/** Kernel functions by one regular expression, which names each, so that both sides attach to the same ones. */
+/**
+ * Kernel functions by one regular expression, which names each to its end, so that both sides attach to the same ones.
+ */
 async function manyFunctions(context: Context): Promise<void> {
   const row = { group: "attach", unit: "ns/call" } as const;
   if (BPF.supports("kprobe").state !== "yes") {
@@ -23,7 +25,7 @@ async function manyFunctions(context: Context): Promise<void> {
     return;
   }
   const names = [...BPF.get_kprobe_functions("tcp_\\w+|skb_\\w+|vfs_\\w+")].sort().slice(0, MANY);
-  const pattern = `(?:${names.join("|")})`;
+  const pattern = `(?:${names.join("|")})$`;
   for (const request of ["attach", "detach"]) {
     const result = await inTurns(context, {
       request,
