@@ -104,7 +104,8 @@ describe("rxbpf run SCRIPT -- COMMAND", () => {
 
   test("gives the command its terminal: it reads from it, and Ctrl-C is its own", async (context) => {
     if (!existsSync("/usr/bin/script")) context.skip("no script(1) to make a terminal with");
-    const command = `${rxbpf.join(" ")} run ${stopping} -- sh -c '
+    // In place of script's own shell: dash (its shell where SHELL is not set) would end by Ctrl-C as well, with 130.
+    const command = `exec ${rxbpf.join(" ")} run ${stopping} -- sh -c '
       trap "echo interrupted; exit 9" INT
       test -t 0 && test -t 1 && echo terminal; read -r line; echo "read $line"; while :; do read -r line; done'`;
     const child = spawn("script", ["-qec", command, "/dev/null"], {
