@@ -1,3 +1,5 @@
+import type { MapReference, ProgramSpec } from "../../../framework/object/object-spec.ts";
+import { map, program } from "../../kernel/runtime/assembly.ts";
 import { copy, exit, type Insn, insn, mov, wide } from "../../unit/machine/assembler.ts";
 import type { Random } from "../../unit/rewriter/random.ts";
 
@@ -20,10 +22,14 @@ const KEPT = [6, 7, 8, 9] as const;
 const SLOTS = 4;
 const CONDITIONS = "jeq jgt jge jset jne jsgt jsge jlt jle jslt jsle".split(" ");
 const PLAIN = "add sub mul div or and lsh rsh mod xor mov arsh".split(" ");
-/** Not cmpxchg, which has a test of its own: among branches, test runs of Linux 6.18 gave what RFC 9669 does not say. */
-const ATOMICS = "add or and xor fetch_add fetch_or fetch_and fetch_xor xchg".split(" ");
+/** What the frame's words take. What fetches there misleads verifiers before 6.18.50, which has tests of its own. */
+const ATOMICS = "add or and xor".split(" ");
+const FETCHING = [...ATOMICS, ..."fetch_add fetch_or fetch_and fetch_xor xchg cmpxchg".split(" ")];
 const SIZES = { b: 1, h: 2, w: 4, dw: 8 } as const;
 const EDGES = [0n, 1n, 2n ** 63n, 2n ** 64n - 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 63n - 1n];
+
+/** The map whose only value is a program's memory beside its frame: of its words the verifier knows nothing. */
+export const SHARED = map("array", { name: "shared", valueSize: 8 * SLOTS, maxEntries: 1 });
 
 /** What generated programs may have. */
 export interface Allowed {
@@ -32,10 +38,21 @@ export interface Allowed {
 }
 
 /**
- * A program of random instructions that the verifier accepts: jumps go forward, memory is the frame, loops there are
- * none. Whatever both sides give is right, and all registers and the frame count for it.
+ * A program of random instructions that the verifier accepts: jumps go forward, memory is the frame and the value of
+ * SHARED, loops there are none. Whatever both sides give is right; all registers and the frame count for it.
  */
-export function randomProgram(random: Random, allowed: Allowed): readonly Insn[] {
+export function randomProgram(random: Random, allowed: Allowed): ProgramSpec {
+  const insns = randomInsns(random, allowed);
+  let insn = 0;
+  const mapReferences: MapReference[] = [];
+  for (const each of insns) {
+    if (isSharedValue(each)) mapReferences.push({ insn, map: SHARED.name, valueOffset: 0 });
+    insn += each.length / 8;
+  }
+  return program("xdp", insns, { mapReferences });
+}
+
+function randomInsns(random: Random, allowed: Allowed): readonly Insn[] {
   const functions = random.below(3);
   const bodies = Array.from({ length: functions + 1 }, (_, depth) =>
     functionOf(random, allowed, depth, depth < functions),
@@ -48,6 +65,13 @@ export function randomProgram(random: Random, allowed: Allowed): readonly Insn[]
     // Calls name the function by its depth until all lengths are known.
     return each[0] === CALL && each[1] === LOCAL ? callTo(starts[each[4]!]! - here - 1) : each;
   });
+}
+
+/** r1 = the value of SHARED */
+const sharedValue = insn("ld_map_value", { dst: 1 });
+
+function isSharedValue(each: Insn): boolean {
+  return each[0] === sharedValue[0] && each[1] === sharedValue[1];
 }
 
 const CALL = 0x85;
@@ -130,10 +154,15 @@ const makers: readonly Maker[] = [
       to: (off) => (isReg ? insn(`${name}_reg`, { dst, src, off }) : insn(`${name}_imm`, { dst, imm, off })),
     };
   },
-  (random) => {
+  (random, { version4 }) => {
     // What it passes must be reached by other ways.
     const before = [insn("jset_imm", { dst: random.pick(WORKING), imm: immediate(random), off: 1 })];
-    return { before, over: random.below(3), to: (off) => insn("ja", { off }) };
+    const isLong = version4 && random.below(2) === 0;
+    return {
+      before,
+      over: random.below(3),
+      to: (slots) => (isLong ? insn("ja32", { imm: slots }) : insn("ja", { off: slots })),
+    };
   },
   // Arithmetic by registers, which may be zero; constants that shift too far or divide by zero are refused.
   (random, { version4 }) => {
@@ -170,24 +199,38 @@ const makers: readonly Maker[] = [
         : [copy(dst, src)],
     ]);
   },
-  // The frame: loads, stores and atomic operations of every size, aligned as the verifier wants them.
+  // Memory: loads, stores and atomic operations of every size, aligned as the verifier wants them.
   (random, { version4 }) => {
     const letter = random.pick(Object.keys(SIZES) as (keyof typeof SIZES)[]);
-    const off = -8 * SLOTS + SIZES[letter] * random.below((8 * SLOTS) / SIZES[letter]);
+    const { base, before, off } = place(random, SIZES[letter]);
     const { dst, src } = registers(random);
     const load = version4 && letter !== "dw" && random.below(2) === 0 ? `ldxs_${letter}` : `ldx_${letter}`;
-    return random.pick([
-      [insn(load, { dst, src: 10, off })],
-      [insn(`stx_${letter}`, { dst: 10, src, off })],
-      [insn(`st_${letter}`, { dst: 10, imm: immediate(random), off })],
+    const access = random.pick([
+      insn(load, { dst, src: base, off }),
+      insn(`stx_${letter}`, { dst: base, src, off }),
+      insn(`st_${letter}`, { dst: base, imm: immediate(random), off }),
     ]);
+    return [...before, access];
   },
   (random) => {
     const letter = random.pick(["w", "dw"] as const);
-    const off = -8 * SLOTS + SIZES[letter] * random.below((8 * SLOTS) / SIZES[letter]);
+    const { base, before, off } = place(random, SIZES[letter]);
     const src = random.pick(WORKING);
-    const atomic = insn(`atomic_${random.pick(ATOMICS)}_${letter}`, { dst: 10, src, off });
+    const name = random.pick(base === FRAME ? ATOMICS : FETCHING);
+    const atomic = insn(`atomic_${name}_${letter}`, { dst: base, src, off });
     // A comparison that holds, now and then.
-    return random.below(3) === 0 ? [insn(`ldx_${letter}`, { dst: 0, src: 10, off }), atomic] : [atomic];
+    return random.below(3) === 0
+      ? [...before, insn(`ldx_${letter}`, { dst: 0, src: base, off }), atomic]
+      : [...before, atomic];
   },
 ];
+
+const FRAME = 10;
+
+/** Some bytes of the frame, or of the value that r1 is made to point to. */
+function place(random: Random, size: number): { base: number; before: Group; off: number } {
+  const at = size * random.below((8 * SLOTS) / size);
+  return random.below(2) === 0
+    ? { base: FRAME, before: [], off: at - 8 * SLOTS }
+    : { base: 1, before: [sharedValue], off: at };
+}

@@ -158,6 +158,12 @@ describe("conditions agree with the standard's text", () => {
     expect(run(0n, 0n, mov(0, 5), insn("ja32", { imm: far }), ...filler)).toBe(5n);
     const back = [insn("ja", { off: 2 }), mov(0, 9), insn("ja", { off: 1 }), insn("ja", { off: -3 })];
     expect(run(0n, 0n, ...back)).toBe(9n);
+    const longBack = [
+      insn("ja32", { imm: far + 2 }),
+      ...[mov(0, 6), insn("ja32", { imm: far + 1 })],
+      ...[...filler, insn("ja32", { imm: -(far + 3) })],
+    ];
+    expect(run(0n, 0n, ...longBack)).toBe(6n);
   });
 });
 
