@@ -9,6 +9,7 @@
 //
 // On another kernel: npm run test:guest -- --kernel 6.1 --command "npm run test:corpus -- --one-per-tool"
 import { release } from "node:os";
+import { basename } from "node:path";
 import { parseArgs } from "node:util";
 import { BpfError, UsageError } from "../../framework/core/errors.ts";
 import { openHost } from "../../framework/runtimes.ts";
@@ -62,9 +63,8 @@ async function run({ filters, useBcc, useCache, onePerTool, part }: Options): Pr
   const bcc = useBcc ? BccLoader.find({ useCache }) : "not asked for";
   using loader = typeof bcc === "string" ? undefined : bcc;
   const corpus = chosen(gatherPrograms(findTools(print), environment.types(), { onePerTool, filters }), part);
-  print(
-    `Linux ${release()}, ${corpus.programs.length} programs; BCC: ${typeof bcc === "string" ? bcc : bcc.version}`,
-  );
+  const peer = typeof bcc === "string" ? bcc : `${bcc.version}, with ${basename(bcc.headers)}`;
+  print(`Linux ${release()}, ${corpus.programs.length} programs; BCC: ${peer}`);
   const results: Result[] = [];
   for (const program of corpus.programs) {
     const report = checkProgram(program, environment, runtime);
