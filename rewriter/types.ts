@@ -4,6 +4,7 @@ import type { Range } from "./lexer.ts";
 import { normalize } from "./normalize.ts";
 import { parseC, type SyntaxNode } from "./parser.ts";
 import { attributesOf, layoutOf, NO_LAYOUT, type PlacedField } from "./record-layout.ts";
+import { TypeofOperands } from "./typeof-operands.ts";
 
 /** Records that the verifier lets programs read directly, through accesses it checks or rewrites. */
 const CONTEXTS = new Set([
@@ -48,6 +49,7 @@ export class TypeTable {
   readonly #text: string;
   readonly #source: string;
   readonly #typeofs: ReadonlyMap<number, Range>;
+  #operands: TypeofOperands | undefined;
   readonly #records = new Map<string, SyntaxNode>();
   readonly #typedefs = new Map<string, SyntaxNode>();
   readonly #named = new Map<string, CType>();
@@ -177,10 +179,8 @@ export class TypeTable {
   #identified(node: SyntaxNode): CType {
     const operand = node.source === this.#source ? this.#typeofs.get(node.startIndex) : undefined;
     if (operand === undefined) return this.named(node.text);
-    // sizeof takes types and expressions alike, so a grammar that knows it tells which this is.
-    const text = normalize(this.#text.slice(operand.start, operand.end)).text;
-    const snippet = parseC(`int x = sizeof(${text.replaceAll("\n", " ")});`).root;
-    const size = snippet.descendantsOfType("sizeof_expression")[0];
+    this.#operands ??= new TypeofOperands(this.#text, [...this.#typeofs.values()]);
+    const size = this.#operands.parsed(operand);
     const type = size?.childForFieldName("type");
     if (type !== null && type !== undefined) return this.declared(type, type.childForFieldName("declarator"));
     const value = size?.childForFieldName("value");
