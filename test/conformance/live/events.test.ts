@@ -1,59 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { BPF, type BpfOptions } from "../../../framework/index.ts";
-import { until } from "../../support/commands.ts";
+import { BPF } from "../../../framework/index.ts";
 import { needsKernel } from "../../support/skip.ts";
-
-/** What a program tells of one event. */
-interface Told {
-  readonly pid: number;
-  readonly tid: number;
-  readonly uid: number;
-  readonly a: bigint;
-  readonly b: bigint;
-  readonly comm: string;
-  readonly text: string;
-}
-
-const TELLING = `
-  struct told { u32 pid; u32 tid; u32 uid; u64 a; u64 b; char comm[16]; char text[64]; };
-  BPF_RINGBUF_OUTPUT(told, 256);
-  static inline void fill(struct told *e) {
-    u64 id = bpf_get_current_pid_tgid();
-    e->pid = id >> 32; e->tid = id; e->uid = bpf_get_current_uid_gid();
-    bpf_get_current_comm(&e->comm, sizeof(e->comm));
-  }`;
-
-/** Runs a command under a source's programs and gives what they told, in order. */
-async function toldBy(
-  source: string,
-  command: readonly string[],
-  options: Omit<BpfOptions, "text"> = {},
-): Promise<readonly Told[]> {
-  using b = new BPF({ runtime: "machine", ...options, text: TELLING + source });
-  const seen: Told[] = [];
-  b.get_table<never, Told>("told")
-    .events()
-    .subscribe((event) => seen.push(event));
-  const [name = "", ...args] = command;
-  const { pid, exited } = b.spawn(name, args, { stdio: "ignore" });
-  await exited;
-  // The kernel wakes its readers when it finds the time.
-  if (b.runtime === "kernel") await until("the last event", () => seen.some(isLast));
-  return seen.map((event) => ({ ...event, isOwn: event.pid === pid }));
-}
-
-/** The last file that the compared command opens. */
-function isLast({ comm, text }: Told): boolean {
-  return comm === "cat" && text === "/dev/null";
-}
-
-const OPENAT = `
-  TRACEPOINT_PROBE(syscalls, sys_enter_openat) {
-    struct told e = {}; fill(&e);
-    e.a = args->flags;
-    bpf_probe_read_user_str(e.text, sizeof(e.text), args->filename);
-    return told.ringbuf_output(&e, sizeof(e), 0);
-  }`;
+import { LIVES, OPENAT, TELLING, type Told, toldBy } from "./told.ts";
 
 function pathsOf(told: readonly Told[]): readonly string[] {
   return told.map(({ comm, text }) => `${comm} ${text}`);
@@ -71,9 +19,12 @@ describe("what a command does", () => {
     needsKernel(context);
     const script = "exec cat /etc/hostname /dev/null";
     const machine = await toldBy(OPENAT, ["sh", "-c", script]);
-    const seen = await toldBy(OPENAT, ["sh", "-c", script], { runtime: "kernel" });
+    const seen = await toldBy(OPENAT, ["sh", "-c", script], {
+      runtime: "kernel",
+      isLast: ({ comm, text }) => comm === "cat" && text === "/dev/null",
+    });
     // Before it is the command, the process that Node starts opens files too.
-    const kernel = seen.filter((event) => "isOwn" in event && event.isOwn && /^(?:sh|cat)$/.test(event.comm));
+    const kernel = seen.filter(({ isOwn, comm }) => isOwn && /^(?:sh|cat)$/.test(comm));
     // The kernel's programs read nothing from a page that nobody has touched yet.
     const known = kernel.map((event, index) => (event.text === "" ? machine[index]! : event));
     expect(pathsOf(machine)).toEqual(pathsOf(known));
@@ -180,20 +131,7 @@ describe("each place that programs attach to", () => {
   });
 
   test("a process's life: fork, exec and exit, with the kernel's records", async () => {
-    const source = `
-      TRACEPOINT_PROBE(sched, sched_process_fork) {
-        struct told e = {.a = args->parent_pid, .b = args->child_pid}; fill(&e);
-        __builtin_memcpy(e.text, "fork", 5);
-        return told.ringbuf_output(&e, sizeof(e), 0); }
-      TRACEPOINT_PROBE(sched, sched_process_exec) {
-        struct told e = {.a = args->pid, .b = args->old_pid}; fill(&e);
-        bpf_probe_read_kernel_str(e.text, sizeof(e.text), (void *)args + (args->data_loc_filename & 0xffff));
-        return told.ringbuf_output(&e, sizeof(e), 0); }
-      TRACEPOINT_PROBE(sched, sched_process_exit) {
-        struct told e = {.a = args->pid}; fill(&e);
-        __builtin_memcpy(e.text, "exit", 5);
-        return told.ringbuf_output(&e, sizeof(e), 0); }`;
-    const told = await toldBy(source, ["/bin/sh", "-c", "/bin/cat /dev/null; :"]);
+    const told = await toldBy(LIVES, ["/bin/sh", "-c", "/bin/cat /dev/null; :"]);
     const parent = BigInt(told[0]!.pid);
     const child = told.find(({ text }) => text === "fork")!.b;
     expect(told.map(({ text, a, b }) => [text, a, b])).toEqual([
