@@ -1,21 +1,13 @@
-import { closeSync, existsSync, readFileSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
 import { constants } from "node:os";
 import { Worker } from "node:worker_threads";
-import {
-  type BpfError,
-  PermissionError,
-  SyscallError,
-  UnsupportedError,
-  UsageError,
-} from "../../core/errors.ts";
-import { isAtLeast } from "../../core/version.ts";
+import { type BpfError, SyscallError, UsageError } from "../../core/errors.ts";
 import type { ProcessEnd } from "../../sys/commands.ts";
-import { kernelVersion } from "../../sys/proc.ts";
-import { resume, seize, waitForOwn } from "../../sys/ptrace.ts";
 import { makePipe, type ProcessSpec } from "../../sys/spawn.ts";
 import type { Architecture } from "../contexts/registers.ts";
 import { startBehindGate } from "./gate.ts";
 import { Interests, Mailbox, type Report, type Request, type Wanted } from "./mailbox.ts";
+import { assertTraceable, forbidden, readSetting } from "./traceable.ts";
 import type { ThreadData } from "./tracer-thread.ts";
 
 /** Somebody who wants to know what traced commands do. */
@@ -173,57 +165,9 @@ export function tracingOf(arch: Architecture): Tracing {
   return tracing;
 }
 
-/** Tries on a process that only waits: what is forbidden is better said before there is a command. */
-function assertTraceable(): void {
-  if (process.platform !== "linux") {
-    throw new UnsupportedError(`commands are traced with Linux's ptrace, and this is ${process.platform}`, {
-      hint: "make events by hand with b.fire(), or run this on Linux",
-    });
-  }
-  if (!isAtLeast(kernelVersion(), "5.3")) {
-    throw new UnsupportedError("tracing commands needs Linux 5.3 (PTRACE_GET_SYSCALL_INFO)");
-  }
-  const pipe = makePipe();
-  const pid = startBehindGate({
-    pipe: pipe.read,
-    candidates: [],
-    argv: [],
-    env: {},
-    stdio: [null, null, null],
-  });
-  closeSync(pipe.read);
-  const errno = seize(pid);
-  closeSync(pipe.write);
-  // It ends now; where it is traced, it stops once more on its way.
-  for (let next = waitForOwn(pid); next?.state === "stopped"; next = waitForOwn(pid)) resume(pid, "free");
-  if (errno !== undefined) throw forbidden(errno);
-}
-
-function forbidden(errno: string): BpfError {
-  return new PermissionError(`commands cannot be traced here: ptrace is forbidden (${errno})`, {
-    hint: `${whatForbids()}; or make events by hand with b.fire()`,
-    cause: new SyscallError("ptrace(PTRACE_SEIZE)", errno),
-  });
-}
-
-function whatForbids(): string {
-  const scope = readWord("/proc/sys/kernel/yama/ptrace_scope");
-  if (scope === "3") return "kernel.yama.ptrace_scope is 3, which forbids ptrace until the next boot";
-  if (scope === "2") return "kernel.yama.ptrace_scope is 2, which allows it with CAP_SYS_PTRACE only";
-  return "a seccomp filter or security module forbids it (in a container: --cap-add SYS_PTRACE, or --security-opt seccomp=unconfined)";
-}
-
-function readWord(path: string): string {
-  try {
-    return readFileSync(path, "latin1").trim();
-  } catch {
-    return ""; // the kernel has no such setting
-  }
-}
-
 /** What this process is called, as tasks are. */
 function ownName(): string {
-  return readWord("/proc/self/comm");
+  return readSetting("/proc/self/comm");
 }
 
 function failure(

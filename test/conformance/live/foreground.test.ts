@@ -243,3 +243,24 @@ os.execv(sys.argv[1], sys.argv[1:])`;
     expect(child.stdout).toContain("seccomp");
   });
 });
+
+describe("on a system that is not Linux", () => {
+  test("programs run, and starting a command is an UnsupportedError that says so", () => {
+    const path = script(
+      "elsewhere.ts",
+      `import { BPF, UnsupportedError } from "rxbpf";
+      using b = new BPF({ runtime: "machine", text: ${JSON.stringify(SOURCE)} });
+      Object.defineProperty(process, "platform", { value: "darwin" });
+      b.fire("raw_tp/sys_enter", {});
+      try { b.spawn("true"); } catch (error) {
+        console.log(b.get_table("n").get(0), error instanceof UnsupportedError, error.message);
+      }`,
+    );
+    expect(run(path)).toEqual({
+      status: 0,
+      signal: null,
+      stdout: "1n true commands are traced with Linux's ptrace, and this is darwin\n",
+      stderr: "",
+    });
+  });
+});
