@@ -194,8 +194,8 @@ export interface EventSource extends Disposable {
    */
   drain(onRecord: RecordCallback, onLost: LostCallback, most?: number): number;
   /**
-   * Ends a drain from inside of its callback; the rest stays, and more may come. Sources have it whose records are gone
-   * when they are disposed: they stay open while nobody reads.
+   * Ends a drain from inside of its callback; the rest stays, and more may come. Sources have it that lose records when
+   * they are disposed, or are expensive to open: they stay open while nobody reads.
    */
   suspend?(): void;
   /** Reports losses that `drain` has not, because no record came after them. */

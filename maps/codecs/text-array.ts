@@ -3,6 +3,8 @@ import { type Codec, chars, show } from "../../framework/core/layout.ts";
 
 /** Arrays longer than this are decoded afresh each time: their texts repeat less and cost more to compare. */
 const longestRemembered = 256;
+/** TASK_COMM_LEN: what `bpf_get_current_comm` fills. */
+const commandLength = 16;
 /** Bytes of remembered texts per array length. */
 const memoryBytes = 32768;
 
@@ -20,7 +22,7 @@ export function textArray(length: number): Codec<string> {
     size: length,
     align: 1,
     read(view, at) {
-      reader ??= length <= longestRemembered ? rememberingReader(length) : freshReader(length);
+      reader ??= readerFor(length);
       return reader(view, at);
     },
     write(view, at, value: string | Uint8Array) {
@@ -34,6 +36,40 @@ export function textArray(length: number): Codec<string> {
       target.fill(0);
       target.set(value);
     },
+  };
+}
+
+function readerFor(length: number): (view: DataView, at: number) => string {
+  if (length > longestRemembered) return freshReader(length);
+  const reader = rememberingReader(length);
+  return length === commandLength ? repeatingReader(reader) : reader;
+}
+
+/**
+ * For command names: most events come from the command that the last one came from, and four equal words are the same
+ * text, whatever stands behind its NUL.
+ */
+function repeatingReader(
+  reader: (view: DataView, at: number) => string,
+): (view: DataView, at: number) => string {
+  let first = 0;
+  let second = 0;
+  let third = 0;
+  let fourth = 0;
+  let text = "";
+  return (view, at) => {
+    const isSame =
+      view.getInt32(at, true) === first &&
+      view.getInt32(at + 4, true) === second &&
+      view.getInt32(at + 8, true) === third &&
+      view.getInt32(at + 12, true) === fourth;
+    if (isSame) return text;
+    text = reader(view, at);
+    first = view.getInt32(at, true);
+    second = view.getInt32(at + 4, true);
+    third = view.getInt32(at + 8, true);
+    fourth = view.getInt32(at + 12, true);
+    return text;
   };
 }
 

@@ -54,10 +54,13 @@ export function eventBatches<T>(
 ): Observable<readonly T[]> {
   const stream = new (rx().Observable)<readonly T[]>((subscriber) => {
     let batch: T[] = [];
+    let count = 0;
     const hand = (): void => {
-      if (batch.length === 0) return;
+      if (count === 0) return;
       const full = batch;
-      batch = [];
+      full.length = count;
+      batch = new Array(count);
+      count = 0;
       subscriber.next(full);
     };
     listen(feed, subscriber, options, {
@@ -65,7 +68,7 @@ export function eventBatches<T>(
         if (subscriber.closed) return;
         try {
           const event = decode(view, at, length);
-          if (event !== skipped) batch.push(event);
+          if (event !== skipped) batch[count++] = event;
         } catch (error) {
           hand();
           subscriber.error(error);
@@ -97,7 +100,7 @@ export function eventViews<E>(
     subscriber.add(() => lease.end());
     listen(feed, subscriber, options, {
       record(view, at, length) {
-        lease.view = view;
+        if (lease.view !== view) lease.view = view;
         try {
           const event = make(lease, at, length);
           // The caller says which type the events are of.

@@ -5,6 +5,7 @@ import { perfLength } from "../../framework/object/event-lengths.ts";
 import type { MapSpec } from "../../framework/object/object-spec.ts";
 import { type Lease, type ViewMaker, viewMakerOf } from "../codecs/event-view.ts";
 import { codecOf } from "../codecs/from-btf.ts";
+import { compileReader, sourceOf } from "../codecs/inline-codec.ts";
 import { isOpen } from "../codecs/open-record.ts";
 
 /** Makes an event of `length` bytes at an offset. Copies: the bytes may change afterwards. */
@@ -97,6 +98,12 @@ function viewer(table: string, codec: Codec<unknown>, type: string | undefined):
   const least = isOpen(codec) ? codec.least : codec.size;
   const make: ViewMaker | undefined = viewMakerOf(codec);
   if (make === undefined) throw noFields(table, type ?? "the type that was given");
+  if (!isOpen(codec)) {
+    return (lease, at, length) => {
+      if (length < least) throw tooShort(table, length, least);
+      return make(lease, at);
+    };
+  }
   return (lease, at, length) => {
     if (length < least) throw tooShort(table, length, least);
     lease.length = length;
@@ -129,9 +136,12 @@ function checked(table: string, codec: Codec<unknown>): RecordDecoder<unknown> {
       return codec.readUpTo(view, at, length);
     };
   }
+  let read: ((view: DataView, at: number) => unknown) | undefined;
   return (view, at, length) => {
     if (length < size) throw tooShort(table, length, size);
-    return codec.read(view, at);
+    // Code of this table's own: a reader that other tables use as well is slower for each.
+    read ??= compileReader((bind) => sourceOf(codec, "at", bind));
+    return read(view, at);
   };
 }
 

@@ -44,9 +44,9 @@ const chunkMs = 1;
 
 /**
  * One reader of an event buffer for any number of listeners, because two readers of one buffer would each get a part of
- * the records. The buffer is opened for the first listener. What is unread when the last one leaves waits for the next: a
- * ring buffer's records in its map, so that the reader is closed meanwhile; a perf buffer's only in the reader, which
- * stays open with the table.
+ * the records. The buffer is opened for the first listener. What is unread when the last one leaves waits for the next:
+ * the reader stays open with the table where closing would lose records (perf buffers), or where opening is expensive
+ * (ring buffers: mapped pages count as memory to be collected, and each opening would bring a collection nearer).
  */
 export class EventFeed implements Disposable {
   readonly #name: string;
@@ -64,6 +64,7 @@ export class EventFeed implements Disposable {
   #turn: NodeJS.Immediate | undefined;
   /** As many records as listeners were seen to take in `chunkMs`. */
   #chunk = chunkRecords.first;
+  #isDraining = false;
   #closed = false;
 
   constructor(
@@ -111,11 +112,12 @@ export class EventFeed implements Disposable {
 
   /**
    * Hands over what is waiting, at most `most` records; returns how many. What a pulling listener throws comes out here.
+   * Inside of a callback it does nothing: the reading that called goes on by itself.
    */
   consume(most?: number): number {
     const source = this.#source;
     if (source === undefined || this.#seats.length === 0) return 0;
-    const count = source.drain(this.#dispatch, this.#lost, most);
+    const count = this.#drain(source, most);
     this.#afterDrain();
     return count;
   }
@@ -166,13 +168,23 @@ export class EventFeed implements Disposable {
     }
   };
 
+  #drain(source: EventSource, most: number | undefined): number {
+    if (this.#isDraining) return 0;
+    this.#isDraining = true;
+    try {
+      return source.drain(this.#dispatch, this.#lost, most);
+    } finally {
+      this.#isDraining = false;
+    }
+  }
+
   /** Returns whether records were left for the next turn. */
   #drainTurn(source: EventSource): boolean {
     let now = performance.now();
     const until = now + turnMs;
     for (let taken = 0; taken < turnRecords && now < until; ) {
       const wanted = this.#chunk;
-      const count = source.drain(this.#dispatch, this.#lost, wanted);
+      const count = this.#drain(source, wanted);
       const spent = performance.now() - now;
       now += spent;
       this.#chunk = nextChunk(wanted, spent);

@@ -46,7 +46,7 @@ export interface PerfBufferOptions {
 /**
  * A table that programs send records through: a perf event array (Linux 4.4) or a ring buffer (5.8).
  *
- * All its readers share one buffer, which is opened for the first. What the last one leaves unread waits for the next: a
+ * All its readers share one buffer, which is opened for the first. What the last one leaves unread waits for the next. A
  * stream's reader comes and goes with its subscribers, a callback's stays until the BPF object is closed.
  */
 export class EventTable<T> extends Table {

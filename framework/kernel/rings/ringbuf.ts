@@ -40,9 +40,11 @@ export class RingBuffer implements EventSource {
   readonly #words: Int32Array;
   readonly #consumer: BigInt64Array;
   /** Where reading stands: the low half of the position, as a signed word, which engines keep unboxed. */
-  #low: number;
+  #low = 0;
   /** The whole position, as last told to the kernel. */
-  #position: bigint;
+  #position = 0n;
+  /** Nobody reads: the map keeps the position, and another reader may move it. */
+  #suspended = true;
   #closed = false;
 
   /** @throws MapError when the pages cannot be mapped */
@@ -71,15 +73,15 @@ export class RingBuffer implements EventSource {
     }
     this.#mask = size - 1;
     this.#dataAt = page;
-    this.#position = Atomics.load(this.#consumer, 0);
-    this.#low = Number(BigInt.asIntN(32, this.#position));
   }
 
   drain(onRecord: RecordCallback, _onLost: LostCallback, most = Number.POSITIVE_INFINITY): number {
+    if (this.#closed) return 0;
+    if (this.#suspended) this.#resume();
     let total = 0;
     // Ends only when nothing was found after the position had been written back: the kernel wakes no reader whose
     // position, as it sees it, is behind the record being committed.
-    for (let before = -1; before !== this.#low && total < most && !this.#closed; ) {
+    for (let before = -1; before !== this.#low && total < most && !this.#suspended; ) {
       before = this.#low;
       total += this.#drainSome(onRecord, Math.min(most - total, RECORDS_PER_UPDATE));
     }
@@ -92,11 +94,10 @@ export class RingBuffer implements EventSource {
     const words = this.#words;
     const mask = this.#mask;
     const dataAt = this.#dataAt;
-    const start = this.#low;
-    let low = start;
+    let low = this.#low;
     let count = 0;
     try {
-      let ready = (Atomics.load(words, 0) - start) >>> 0;
+      let ready = (Atomics.load(words, 0) - low) >>> 0;
       while (ready > 0 && count < most) {
         const at = dataAt + (low & mask);
         const header = NEEDS_ORDER ? Atomics.load(words, at >>> 2) : words[at >>> 2]!;
@@ -106,24 +107,29 @@ export class RingBuffer implements EventSource {
         const step = (length + HEADER_BYTES + 7) & ~7;
         ready -= step;
         low = (low + step) | 0;
-        if ((header & DISCARD) !== 0) continue;
-        count++;
         // Moved on before the callback: a record whose callback throws counts as read.
         this.#low = low;
+        if ((header & DISCARD) !== 0) continue;
+        count++;
         onRecord(view, at + HEADER_BYTES, length, null);
-        if (this.#closed) return count;
+        if (this.#suspended) return count;
       }
     } finally {
-      this.#publish(low);
+      this.#publish();
     }
     return count;
   }
 
+  #resume(): void {
+    this.#position = Atomics.load(this.#consumer, 0);
+    this.#low = Number(BigInt.asIntN(32, this.#position));
+    this.#suspended = false;
+  }
+
   /** Tells the kernel how far reading came: the bytes before may be written again. */
-  #publish(to: number): void {
-    if (this.#closed) return;
-    this.#low = to;
-    const step = BigInt.asUintN(32, BigInt(to) - this.#position);
+  #publish(): void {
+    if (this.#suspended) return;
+    const step = BigInt.asUintN(32, BigInt(this.#low) - this.#position);
     if (step === 0n) return;
     this.#position += step;
     Atomics.store(this.#consumer, 0, this.#position);
@@ -133,9 +139,14 @@ export class RingBuffer implements EventSource {
     return watchWithin(this.#scope, this.#fd.number, onReady);
   }
 
-  [Symbol.dispose](): void {
+  suspend(): void {
     // Also from inside of a callback: what was handed over must not come again to the next reader.
-    this.#publish(this.#low);
+    this.#publish();
+    this.#suspended = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.suspend();
     this.#closed = true;
     this.#scope[Symbol.dispose]();
   }

@@ -73,6 +73,49 @@ describe.each(CASES)("$buffer of the $name", ({ name, reason, declared, sent }) 
     expect(sorted(got)).toEqual([1, 2, 3, 4, 5, 6]);
   });
 
+  const opened = (b: BPF, out: EventTable<number>, take: (n: number) => void): (() => number) => {
+    if (out.kind === "ringbuf") {
+      out.open_ring_buffer((_ctx, data) => take(out.event(data)));
+      return () => b.ring_buffer_consume();
+    }
+    out.open_perf_buffer((_cpu, data) => take(out.event(data)));
+    return () => b.perf_buffer_consume();
+  };
+
+  test("gives each record once when a callback asks for more inside of itself", (context) => {
+    needsRuntime(context, reason);
+    const { b, out, send } = open();
+    using _ = b;
+    const got: number[] = [];
+    const inside: number[] = [];
+    const consume = opened(b, out, (n) => {
+      got.push(n);
+      inside.push(consume());
+    });
+    send(1, 2, 3, 4, 5);
+    expect(consume()).toBe(5);
+    expect(sorted(got)).toEqual([1, 2, 3, 4, 5]);
+    expect(inside).toEqual([0, 0, 0, 0, 0]);
+  });
+
+  test("gives a callback what is left when the stream before it left inside of its own", async (context) => {
+    needsRuntime(context, reason);
+    const { b, out, send } = open();
+    using _ = b;
+    const got: number[] = [];
+    let consume: (() => number) | undefined;
+    const once = out.events().subscribe((number) => {
+      got.push(number);
+      once.unsubscribe();
+      consume = opened(b, out, (n) => got.push(n));
+      expect(consume()).toBe(0);
+    });
+    send(1, 2, 3, 4, 5);
+    await eventually("the first", () => consume !== undefined);
+    expect(consume?.()).toBe(4);
+    expect(sorted(got)).toEqual([1, 2, 3, 4, 5]);
+  });
+
   test("is lost no more than it was full, whoever reads when", async (context) => {
     needsRuntime(context, reason);
     const { b, out, send } = open();

@@ -92,4 +92,20 @@ describe("tables for other objects of the process", () => {
     await eventually("every record", () => events.items.length + out.lostTotal === 300);
     expect(out.lostTotal).toBeGreaterThan(0);
   });
+
+  test("objects that read one ring buffer by turns get each record once", async () => {
+    using first = open(`struct event { u64 n; }; BPF_TABLE_PUBLIC("ringbuf", int, int, out, 4096);
+      int f(${CTX}) { struct event e = { .n = ctx->args[0] }; return out.ringbuf_output(&e, sizeof(e), 0); }`);
+    using second = open(`struct event { u64 n; }; BPF_TABLE("extern", int, int, out, 4096);
+      int f(${CTX}) { struct event e = { .n = ctx->args[0] }; return out.ringbuf_output(&e, sizeof(e), 0); }`);
+    const got: string[] = [];
+    for (const [turn, b] of [first, second, first, second].entries()) {
+      const out = b.get_table<never, { n: bigint }>("out");
+      using events = collect(out.events());
+      run(b, "f", turn);
+      await eventually("the record", () => events.items.length > 0);
+      got.push(events.items.map(({ n }) => n).join());
+    }
+    expect(got).toEqual(["0", "1", "2", "3"]);
+  });
 });

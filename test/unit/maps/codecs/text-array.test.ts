@@ -39,6 +39,21 @@ test("left-overs behind the NUL do not change what is read", () => {
   expect(readOne([...utf8("bash"), 0])).toBe("bash");
 });
 
+test.each([0, 1, 2, 3])(
+  "command names that differ in their word %i alone stay apart, seen again or not",
+  (word) => {
+    const readOne = reader(16);
+    const texts = ["0123456789abcdef", "0123456789abcdef".replace("048c"[word]!, "X")];
+    const seen = [0, 1, 1, 0, 0, 1].map((i) => readOne(utf8(texts[i]!)));
+    expect(seen).toEqual([0, 1, 1, 0, 0, 1].map((i) => texts[i]));
+  },
+);
+
+test("an array of zeros reads as no text, also behind one with text", () => {
+  const readOne = reader(16);
+  expect([readOne([]), readOne(utf8("sh")), readOne([])]).toEqual(["", "sh", ""]);
+});
+
 test("texts that share a beginning stay apart when read in turn", () => {
   const readOne = reader(16);
   const texts = Array.from({ length: 2000 }, (_, i) => `kworker/${i % 1000}`);
