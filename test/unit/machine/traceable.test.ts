@@ -66,9 +66,8 @@ describe("before the first command is traced", () => {
       const error = refusal(refusing("EPERM", scope));
       expect(error).toBeInstanceOf(PermissionError);
       expect(error.message).toBe("commands cannot be traced here: ptrace is forbidden (EPERM)");
-      expect(error.hint).toMatch(
-        new RegExp(`^${RegExp.escape(reason)}.*; or make events by hand with b\\.fire\\(\\)$`),
-      );
+      expect(error.hint?.startsWith(reason)).toBe(true);
+      expect(error.hint?.endsWith("; or make events by hand with b.fire()")).toBe(true);
       expect(error.cause).toBeInstanceOf(SyscallError);
     },
   );
