@@ -158,6 +158,7 @@ const WORDS = new Set(["identifier", "field_identifier", "type_identifier", "pri
 const NAMED_TOKENS = new Set([...WORDS, "number_literal"]);
 const BOUNDS = new Set(["(", ")", "[", "]", "{", "}", ",", ";"]);
 const LITERALS = new Set(["string_literal", "char_literal", "system_lib_string"]);
+/** Nodes whose parts are nothing to them by name, as the grammar has it, where there may be many. */
 const LISTS = new Set([
   "translation_unit",
   "compound_statement",
@@ -165,6 +166,9 @@ const LISTS = new Set([
   "parenthesized_expression",
   "argument_list",
   "parameter_list",
+  "concatenated_string",
+  "string_literal",
+  "char_literal",
   "field_declaration_list",
   "initializer_list",
 ]);
