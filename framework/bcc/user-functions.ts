@@ -4,6 +4,7 @@ import { didYouMean, nearestNames } from "../core/diagnostics.ts";
 import { AttachError, UsageError } from "../core/errors.ts";
 import type { AttachTarget, UprobePlace } from "../programs/targets.ts";
 import type { FileSymbol } from "../symbols/elf-symbols.ts";
+import { neighboursOf } from "../symbols/instruction-starts.ts";
 import { findLibrary, findProgram } from "../symbols/libraries.ts";
 import { ModuleSymbols } from "../symbols/module-symbols.ts";
 import { rootOf } from "../symbols/process.ts";
@@ -85,6 +86,38 @@ export function refuseGo(method: string, { path, name, places }: UserTarget): vo
   throw new AttachError(`${method}: ${path} is a Go program, which a return probe of ${name} would crash`, {
     hint: "probe the function's return instructions with attach_uprobe and sym_off, or pass force: true",
   });
+}
+
+/**
+ * Refuses a place inside of an instruction, which the kernel would overwrite there: the program would then run another
+ * one, or crash. What begins a function needs no look at its code.
+ *
+ * Instructions are followed from the beginning of the function that the place is in. Where no symbol with a size tells
+ * that function, and where following them does not lead past the place, nothing is refused.
+ *
+ * @throws AttachError with the two places beside it where instructions begin
+ */
+export function refuseInside(
+  method: string,
+  { path, places }: UserTarget,
+  options: UserFunctionOptions,
+): void {
+  const { addr, sym_off = 0, pid = -1 } = options;
+  const place = places[0];
+  if (place === undefined || (addr === undefined && sym_off === 0)) return;
+  const symbols = new ModuleSymbols(path, pid < 0 ? "" : rootOf(pid));
+  const { file } = symbols;
+  const address = file.addressOf(place.offset);
+  const code = address === undefined ? undefined : symbols.functionAt(address);
+  const start = code === undefined ? undefined : file.fileOffsetOf(code.address);
+  if (code === undefined || start === undefined || start === place.offset) return;
+  const inside = neighboursOf(file.machine, file.read(start, code.size), place.offset - start);
+  if (inside === undefined) return;
+  const at = (offset: number): string => (offset === 0 ? code.name : `${code.name}+0x${offset.toString(16)}`);
+  throw new AttachError(
+    `${method}: ${at(place.offset - start)} of ${path} is inside of an instruction: one begins at ${at(inside.before)}, the next at ${at(inside.after)}`,
+    { hint: `probe one of those; objdump -d ${path} shows where instructions begin` },
+  );
 }
 
 /** Functions of a file whose names begin with a match, one for each address, in the order of addresses. */

@@ -4,7 +4,7 @@ import { KernelHooks } from "./kernel-hooks.ts";
 import { checkOptions, type OptionType } from "./options.ts";
 import { starPattern } from "./patterns.ts";
 import type { UsdtPlan } from "./usdt-plan.ts";
-import { refuseGo, type UserFunctionOptions, userTarget } from "./user-functions.ts";
+import { refuseGo, refuseInside, type UserFunctionOptions, userTarget } from "./user-functions.ts";
 
 const FUNCTION_OPTIONS: Readonly<Record<string, OptionType>> = {
   name: "string",
@@ -21,13 +21,16 @@ export abstract class UserHooks extends KernelHooks {
    * Runs a function when processes call functions of a program or library (4.17), or reach an offset in one.
    *
    * A regular expression takes one link where the kernel has it (6.6); either all functions that match are probed, or
-   * none. Whether an offset is where an instruction begins, only the kernel may notice: on x86-64 it mostly cannot.
+   * none. With an offset or an address, the function's code is read to see whether an instruction begins there.
    *
-   * @throws AttachError for an unknown file, function or process, with the nearest names
+   * @throws AttachError for an unknown file, function or process, with the nearest names; and for a place inside of an
+   *   instruction, with those beside it where one begins
    */
   attach_uprobe(options: UserFunctionOptions & { readonly fn_name: string }): Link {
     checkOptions("attach_uprobe", options, { ...FUNCTION_OPTIONS, fn_name: "string" });
-    return this.#attachUser(options.fn_name, userTarget("attach_uprobe", options, false));
+    const target = userTarget("attach_uprobe", options, false);
+    refuseInside("attach_uprobe", target, options);
+    return this.#attachUser(options.fn_name, target);
   }
 
   /**
@@ -43,6 +46,7 @@ export abstract class UserHooks extends KernelHooks {
     checkOptions("attach_uretprobe", options, { ...types, fn_name: "string", force: "boolean?" });
     const target = userTarget("attach_uretprobe", options, true);
     if (options.force !== true) refuseGo("attach_uretprobe", target);
+    refuseInside("attach_uretprobe", target, options);
     return this.#attachUser(options.fn_name, target);
   }
 
@@ -77,6 +81,7 @@ export abstract class UserHooks extends KernelHooks {
         : { name: path!, sym_re: `${starPattern(symbol!)}$` };
     const target = userTarget(`section "${section}"`, options, atReturn);
     if (atReturn) refuseGo(`section "${section}"`, target);
+    refuseInside(`section "${section}"`, target, options);
     this.#attachUser(functionName, target);
   }
 

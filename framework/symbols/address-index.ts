@@ -1,7 +1,6 @@
-import type { RawSymbol, SymbolTable } from "./elf-symbols.ts";
+import { type RawSymbol, STT_FUNC, type SymbolTable } from "./elf-symbols.ts";
 
-/** STT_ numbers of symbols that name code. */
-const FUNCTION = 2;
+/** STT_ numbers of other symbols that name code. */
 const INDIRECT = 10;
 const NO_TYPE = 0;
 
@@ -70,7 +69,7 @@ function collect(table: SymbolTable, executable: ReadonlySet<number>) {
   let used = 0;
   table.scan((symbol) => {
     const { type, section } = symbol;
-    if (type !== FUNCTION && type !== INDIRECT && type !== NO_TYPE) return;
+    if (type !== STT_FUNC && type !== INDIRECT && type !== NO_TYPE) return;
     if (!executable.has(section)) return;
     addresses[used] = symbol.address;
     sizes[used] = Math.min(symbol.size, 0xffffffff);

@@ -24,7 +24,14 @@ const PIECE_TEXT = 1 << 20;
 const FIRST_RESERVED_SECTION = 0xff00;
 const HIDDEN_VERSION = 0x8000;
 
-const kinds: Readonly<Record<number, FileSymbol["kind"]>> = { 1: "object", 2: "function", 10: "indirect" };
+/** The type of a symbol that names a function. */
+export const STT_FUNC = 2;
+
+const kinds: Readonly<Record<number, FileSymbol["kind"]>> = {
+  1: "object",
+  [STT_FUNC]: "function",
+  10: "indirect",
+};
 
 /** One symbol as it lies in its table. */
 export interface RawSymbol {

@@ -5,7 +5,15 @@ import { viewOf } from "../core/layout.ts";
 import { buildIdOf } from "../sys/proc.ts";
 import { AddressIndex } from "./address-index.ts";
 import { ElfFile, textAt } from "./elf-file.ts";
-import { type FileSymbol, SymbolTable } from "./elf-symbols.ts";
+import { type FileSymbol, type RawSymbol, STT_FUNC, SymbolTable } from "./elf-symbols.ts";
+
+/** Where a function's code is, before relocation. */
+export interface CodeRange {
+  readonly name: string;
+  readonly address: number;
+  /** Bytes. */
+  readonly size: number;
+}
 
 /** The symbols of one program or library, from the best table there is. Tables are read on first use. */
 export class ModuleSymbols {
@@ -78,6 +86,20 @@ export class ModuleSymbols {
     if (table === undefined) return undefined;
     this.#index ??= new AddressIndex(table);
     return this.#index.find(address);
+  }
+
+  /** The function whose code an address (before relocation) is in; of several the one that begins nearest to it. */
+  functionAt(address: number): CodeRange | undefined {
+    const table = this.#table() ?? this.#dynamic;
+    const around: RawSymbol[] = [];
+    table?.scan((symbol) => {
+      const offset = address - symbol.address;
+      if (symbol.type === STT_FUNC && offset >= 0 && offset < symbol.size) around.push({ ...symbol });
+    });
+    const [nearest] = around.sort((a, b) => b.address - a.address || b.binding - a.binding);
+    if (table === undefined || nearest === undefined) return undefined;
+    const [name = ""] = table.nameAt(nearest.nameAt).split("@");
+    return { name, address: nearest.address, size: nearest.size };
   }
 
   /** The full table: the file's own, else that of its debug file. */

@@ -33,7 +33,7 @@ const remedies: Readonly<Record<string, string>> = {
   MAP_OPERATION:
     "This kind of table does not allow that, or the kernel refused the value: the message says which.",
   ATTACH:
-    "Check the name: near ones are in the hint. Some functions cannot be probed, and a device may have another program.",
+    "Check the name: near ones are in the hint. Some functions cannot be probed, an offset must be where an instruction begins, and a device may have another program.",
   UNSUPPORTED: "The message says what is needed, the hint what works here instead.",
   PERMISSION: "Run as root, or with the capability that the message names.",
   FAULT:

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -19,6 +19,8 @@ export interface NativeOptions {
   /** Arguments of the linker: "-pie", "-shared", "--strip-all". */
   readonly link?: readonly string[];
   readonly flags?: readonly string[];
+  /** The machine it is for; this one unless given. */
+  readonly target?: "x86_64" | "aarch64";
 }
 
 /** A folder with programs that tests compile; disposing it removes them. */
@@ -26,17 +28,37 @@ export class Workshop implements Disposable {
   readonly folder = mkdtempSync(join(tmpdir(), "rxbpf-target-"));
 
   /** Compiles a program that needs no C library; gives its path. */
-  make(name: string, { source, link = [], flags = [] }: NativeOptions): string {
+  make(name: string, { source, link = [], flags = [], target = machine }: NativeOptions): string {
     const path = join(this.folder, name);
     const object = `${path}.o`;
     const input = fileURLToPath(new URL(`target/${source}`, import.meta.url));
-    const target = ["-target", `${machine}-linux-gnu`, "-ffreestanding", "-fno-stack-protector", "-nostdinc"];
+    const bare = ["-target", `${target}-linux-gnu`, "-ffreestanding", "-fno-stack-protector", "-nostdinc"];
     const plain = ["-O1", "-g0", "-fPIC", "-fno-omit-frame-pointer", "-Wno-everything"];
-    execFileSync(zig, ["clang", ...target, ...plain, ...flags, "-c", "-o", object, input]);
+    execFileSync(zig, ["clang", ...bare, ...plain, ...flags, "-c", "-o", object, input]);
     // The kernel looks for a probe's counter in the first writable mapping of its page of the file: without a gap, and
     // without a loader that makes the constant part unwritable, a tiny program maps one page several times.
     const apart = ["-z", "separate-loadable-segments"];
     execFileSync(zig, ["ld.lld", "--build-id=sha1", ...apart, ...link, "-o", path, object]);
+    return path;
+  }
+
+  /**
+   * Compiles a library for x86-64, whatever this machine is, in which a symbol "at_NUMBER" names the beginning of each
+   * instruction: the compiler says where those are. Gives its path.
+   */
+  labelled(name: string, { source, flags = [] }: NativeOptions): string {
+    const path = join(this.folder, name);
+    const input = fileURLToPath(new URL(`target/${source}`, import.meta.url));
+    const plain = ["-target", "x86_64-linux-gnu", "-ffreestanding", "-nostdinc", "-fPIC", "-Wno-everything"];
+    execFileSync(zig, ["clang", ...plain, ...flags, "-S", "-o", `${path}.s`, input]);
+    let count = 0;
+    // Prefixes stand on lines of their own, and padding would have no label.
+    const labelled = readFileSync(`${path}.s`, "utf8")
+      .replace(/^\t\.p2align\t\d+, 0x90.*$/gm, "")
+      .replace(/(?<!^\t(?:data16|rex64)\n)^\t(?=[a-z])/gm, () => `at_${count++}:\n\t`);
+    writeFileSync(`${path}.s`, labelled);
+    execFileSync(zig, ["clang", "-target", "x86_64-linux-gnu", "-c", "-o", `${path}.o`, `${path}.s`]);
+    execFileSync(zig, ["ld.lld", "-shared", "-o", path, `${path}.o`]);
     return path;
   }
 
