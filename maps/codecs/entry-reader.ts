@@ -17,8 +17,8 @@ export interface EntryReader<K, V> {
   each(entries: EncodedEntries, visit: DecodedVisitor<K, V>): void;
   /** Appends all of them to an array. */
   append(entries: EncodedEntries, to: [K, V][]): void;
-  /** Decodes each when the loop comes to it; the memory must stay as it is until then. */
-  walk(entries: EncodedEntries): Generator<[K, V]>;
+  /** Decodes each when the loop comes to it, and asks for the next entries when it has passed the last. */
+  walk(batches: () => Iterator<EncodedEntries>): IterableIterator<[K, V]>;
 }
 
 /**
@@ -29,7 +29,40 @@ export function entryReader<K, V>(key: Codec<K>, value: Codec<V>): EntryReader<K
   const readKey = compileReader<K>((bind) => sourceOf(key as Codec<unknown>, "at", bind));
   const readValue = compileReader<V>((bind) => sourceOf(value as Codec<unknown>, "at", bind));
   const entry = `readKey(keys, i * ${key.size}), readValue(values, i * ${value.size})`;
+  // Engines put a loop over an iterator of a class in line, but never one over a generator.
   const body = `"use strict";
+    class Walk {
+      #open; #batches; #keys; #values; #i = 0; #count = 0;
+      constructor(open) { this.#open = open; }
+      [Symbol.iterator]() { return this; }
+      next() {
+        while (this.#i >= this.#count) if (!this.#turn()) return { value: undefined, done: true };
+        const i = this.#i++, keys = this.#keys, values = this.#values;
+        return { value: [${entry}], done: false };
+      }
+      return(value) {
+        this.#open = undefined;
+        this.#count = 0;
+        this.#batches?.return?.();
+        this.#batches = undefined;
+        return { value, done: true };
+      }
+      #turn() {
+        if (this.#open !== undefined) {
+          const open = this.#open;
+          this.#open = undefined;
+          this.#batches = open();
+        }
+        const next = this.#batches?.next();
+        if (next === undefined || next.done) {
+          this.return();
+          return false;
+        }
+        this.#i = 0;
+        ({ keys: this.#keys, values: this.#values, count: this.#count } = next.value);
+        return true;
+      }
+    }
     return {
       each({ keys, values, count }, visit) {
         for (let i = 0; i < count; i++) visit(${entry}, keys, i * ${key.size});
@@ -37,9 +70,7 @@ export function entryReader<K, V>(key: Codec<K>, value: Codec<V>): EntryReader<K
       append({ keys, values, count }, to) {
         for (let i = 0; i < count; i++) to.push([${entry}]);
       },
-      *walk({ keys, values, count }) {
-        for (let i = 0; i < count; i++) yield [${entry}];
-      },
+      walk: (open) => new Walk(open),
     };`;
   return new Function("readKey", "readValue", body)(readKey, readValue) as EntryReader<K, V>;
 }

@@ -23,13 +23,18 @@ export function snapshots<K, V>(
   return everyPeriod(table, periodMs, options, () => {
     const size = table.keySize;
     const look = (): ReadonlyMap<K, V> => {
-      const snapshot = new Snapshot<K, V>(table);
+      // Keys that are no objects are compared by a Map as the table compares them.
+      const plain = new Map<K, V>();
+      let snapshot: Snapshot<K, V> | undefined;
       table.readDecoded((key, value, keys, at) => {
-        // Keys that are no objects are compared by a Map as the table compares them.
-        if (typeof key !== "object") snapshot.set(key, value);
-        else snapshot.addEncoded(textAt(keys, at, size), key, value);
+        if (typeof key !== "object") {
+          plain.set(key, value);
+          return;
+        }
+        snapshot ??= new Snapshot<K, V>(table);
+        snapshot.addEncoded(textAt(keys, at, size), key, value);
       });
-      return snapshot;
+      return snapshot ?? plain;
     };
     return (emit) => emit(look());
   });

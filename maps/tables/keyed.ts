@@ -206,8 +206,8 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
    * Entries read in batches where the map can (Linux 5.6), else one by one. A batch is read when the loop comes to it, so
    * that large tables take little memory.
    */
-  *items_lookup_batch(): Generator<[K, V]> {
-    for (const batch of this.#batches()) yield* this.#entryReader.walk(viewsOf(batch));
+  items_lookup_batch(): IterableIterator<[K, V]> {
+    return this.#entryReader.walk(() => viewsOfAll(this.#batches()));
   }
 
   /**
@@ -461,6 +461,10 @@ export class KeyedTable<K, V> extends Table implements EntrySource<K, V> {
     // The items were just seen to be numbers of one kind, and V is the array they came in.
     return fold(values) as PerCpuItem<V>;
   }
+}
+
+function* viewsOfAll(batches: Iterable<Batch>): Generator<EncodedEntries> {
+  for (const batch of batches) yield viewsOf(batch);
 }
 
 function viewsOf({ keys, values, count }: Batch): EncodedEntries {
