@@ -18,7 +18,12 @@ export interface Stage extends Disposable {
   checkAfter?(): void;
 }
 
-/** How an example is tested. */
+/** How an example is tested that makes its own events: it ends by itself, with the same output on both runtimes. */
+export interface OwnCase {
+  readonly prints: readonly string[];
+}
+
+/** How an example is tested that waits for events. */
 export interface ExampleCase {
   stage(): Stage | Promise<Stage>;
   /** The last line: totals. */
@@ -74,7 +79,20 @@ const NEEDS_DEVICE = { cannot: "packets of a device do not come to a process" };
 /** A user that runs nothing else. */
 const UNUSED_UID = 54321;
 
-/** Every example by its file name. */
+/** Every example that makes its own events, by its file name. */
+export const ownCases: Readonly<Record<string, OwnCase>> = {
+  "xdp_replay.ts": {
+    prints: [
+      "192.0.2.44     passes",
+      "198.51.100.7   is dropped",
+      "203.0.113.8    passes",
+      "203.0.113.9    is dropped",
+      "total: 2 packets dropped",
+    ],
+  },
+};
+
+/** Every other example by its file name. */
 export const cases: Readonly<Record<string, ExampleCase>> = {
   "hello.ts": {
     stage: () => ofProcesses((own) => own.exec(), [(pid) => traced(pid, "Hello World!")], ["--follow"]),

@@ -2,14 +2,27 @@ import { readdirSync } from "node:fs";
 import { beforeEach, describe, expect, test } from "vitest";
 import { expectFreed, holdings, probesOf } from "../support/leaks.ts";
 import { needsKernel } from "../support/skip.ts";
-import { cases } from "./cases.ts";
+import { cases, ownCases } from "./cases.ts";
 import { needsNamespaces } from "./namespaces.ts";
 import { root, rxbpf, ScriptRun } from "./script-run.ts";
 
 const examples = readdirSync(`${root}examples`).filter((name) => name.endsWith(".ts"));
 
 test("every example has a row in the table, and every row an example", () => {
-  expect(Object.keys(cases).sort()).toEqual(examples.sort());
+  expect(Object.keys({ ...cases, ...ownCases }).sort()).toEqual(examples.sort());
+});
+
+describe.each(Object.entries(ownCases))("%s", (name, { prints }) => {
+  for (const runtime of ["kernel", "machine"]) {
+    test(`makes its events on the ${runtime}, says what came of them, and ends`, async (context) => {
+      if (runtime === "kernel") needsKernel(context);
+      const env = { ...process.env, RXBPF_RUNTIME: runtime };
+      using run = new ScriptRun([...rxbpf, "run", `examples/${name}`], { env });
+      expect(await run.ending(), run.stderr).toEqual({ status: 0, signal: null });
+      expect(run.stderr).toBe("");
+      expect(run.stdout).toBe(prints.map((line) => `${line}\n`).join(""));
+    });
+  }
 });
 
 describe.each(Object.entries(cases))("%s", (name, { stage, total, needs = [], needsDevice }) => {
