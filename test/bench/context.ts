@@ -7,7 +7,7 @@ import type { Command } from "./session.ts";
 export interface Context {
   /** A temporary folder, gone after the run. */
   readonly folder: string;
-  readonly subjects: Subjects;
+  readonly subjects: Pick<Subjects, "path">;
   /** BCC, or why it cannot run. */
   readonly bcc: Bcc | string;
   /** How often each measurement is taken, on each side in turn. */

@@ -1,8 +1,6 @@
 import { ok as assert } from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { UsageError } from "../../framework/core/errors.ts";
 
 /** A command line, and what to change in its environment. */
 export interface Command {
@@ -26,6 +24,7 @@ const running = new Set<Session>();
 export class Session {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
+  readonly #closed: Promise<unknown>;
   readonly #argv: readonly string[];
   readonly #lineMs: number;
   #errors = "";
@@ -38,6 +37,7 @@ export class Session {
       stdio: ["pipe", "pipe", "pipe"],
       env: { ...process.env, RXBPF_RUNTIME: "kernel", ...env },
     });
+    this.#closed = new Promise((resolve) => this.#child.once("close", resolve));
     this.#child.on("error", (error) => {
       this.#errors += error.message;
     });
@@ -49,12 +49,16 @@ export class Session {
     running.add(this);
   }
 
-  /** The next line of its output. @throws UsageError with what it printed to stderr, when it ended instead */
+  /** The next line of its output. @throws with what it printed to stderr, when it ended instead */
   async line(): Promise<string> {
     const timer = setTimeout(() => this.kill(), this.#lineMs);
     try {
       const { value, done } = await this.#lines.next();
-      if (done === true) throw this.#ended();
+      if (done === true) {
+        // Its status and its last words may come after the end of its output.
+        await this.#closed;
+        throw this.#ended();
+      }
       return value;
     } finally {
       clearTimeout(timer);
@@ -71,7 +75,7 @@ export class Session {
   async end(): Promise<void> {
     this.#child.stdin!.end();
     const timer = setTimeout(() => this.kill(), END_MS);
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, "close");
+    await this.#closed;
     clearTimeout(timer);
     running.delete(this);
     assert(this.#child.exitCode === 0, this.#ended().message);
@@ -82,12 +86,10 @@ export class Session {
     running.delete(this);
   }
 
-  #ended(): UsageError {
+  #ended(): Error {
     const { exitCode, signalCode } = this.#child;
     const last = this.#errors.trim().split("\n").slice(-8).join("\n");
-    return new UsageError(
-      `${this.#argv.join(" ")} ended (${signalCode ?? exitCode ?? "no status"})\n${last}`,
-    );
+    return new Error(`${this.#argv.join(" ")} ended (${signalCode ?? exitCode ?? "no status"})\n${last}`);
   }
 }
 
