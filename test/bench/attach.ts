@@ -7,6 +7,9 @@ import { inTurns } from "./turns.ts";
 /** How many kernel functions are attached to at once. */
 const MANY = 500;
 
+/** Longest wait for attaching to them and detaching: each of BCC's takes a tenth of a second in an emulated guest. */
+const MANY_MS = 600_000;
+
 /** What attaching costs, and what it costs whoever is probed. */
 export async function attach(context: Context): Promise<void> {
   await manyFunctions(context);
@@ -30,8 +33,18 @@ async function manyFunctions(context: Context): Promise<void> {
     const result = await inTurns(context, {
       request,
       count: names.length,
-      ours: { command: subjectCommand(context, "many", pattern), announces: false, total: 0 },
-      bcc: (bcc) => ({ command: bcc.command("many", pattern), announces: true, total: 0 }),
+      // Each takes seconds, most of them the kernel's.
+      warmUp: 1,
+      ours: {
+        command: { ...subjectCommand(context, "many", pattern), lineMs: MANY_MS },
+        announces: false,
+        total: 0,
+      },
+      bcc: (bcc) => ({
+        command: { ...bcc.command("many", pattern), lineMs: MANY_MS },
+        announces: true,
+        total: 0,
+      }),
     });
     context.report({
       ...row,

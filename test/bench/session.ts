@@ -51,7 +51,10 @@ export class Session {
 
   /** The next line of its output. @throws with what it printed to stderr, when it ended instead */
   async line(): Promise<string> {
-    const timer = setTimeout(() => this.kill(), this.#lineMs);
+    const timer = setTimeout(() => {
+      this.#errors += `\nsaid nothing for ${this.#lineMs / 1000} s, and was killed`;
+      this.kill();
+    }, this.#lineMs);
     try {
       const { value, done } = await this.#lines.next();
       if (done === true) {

@@ -14,7 +14,7 @@ export interface Side {
   readonly total: number;
 }
 
-/** Rounds before those that count: both sides are then as warm as a program that has run for a while. */
+/** Rounds before those that count, unless told: both sides are then as warm as a program that has run for a while. */
 const WARM_UP = 3;
 
 /** What is measured in turns. */
@@ -24,6 +24,8 @@ export interface Turns {
   readonly request: string;
   /** How many events or entries each measurement handles. */
   readonly count: number;
+  /** Rounds before those that count. */
+  readonly warmUp?: number;
   readonly ours: Side;
   /** BCC's side; not used where BCC cannot run. */
   readonly bcc: ((bcc: Bcc) => Side) | undefined;
@@ -35,13 +37,13 @@ export interface Turns {
  */
 export async function inTurns(
   context: Context,
-  { fill, request, count, ours, bcc }: Turns,
+  { fill, request, count, warmUp = WARM_UP, ours, bcc }: Turns,
 ): Promise<{ readonly ours: Figures; readonly peers: Readonly<Record<string, Figures>> }> {
   const peer = bcc === undefined || typeof context.bcc === "string" ? undefined : bcc(context.bcc);
   const sides = [open("rxbpf", ours), ...(peer === undefined ? [] : [open("BCC", peer)])];
   for (const { side, session } of sides) if (side.announces) equal(await session.line(), "exec");
   if (fill !== undefined) for (const { session } of sides) await session.ask(fill);
-  for (let round = -WARM_UP; round < context.rounds; round++) {
+  for (let round = -warmUp; round < context.rounds; round++) {
     for (const { name, side, session, samples } of sides) {
       const measured = await session.ask<Measured>(request);
       equal(measured.count, count, `${name} handled ${measured.count} of ${count}`);
