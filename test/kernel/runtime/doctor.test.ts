@@ -13,6 +13,22 @@ interface Report {
   readonly findings: readonly Finding[];
 }
 
+/** Where the commands are that take things away, and none of those that tests in guests need. */
+const BARE_PATH = "/usr/bin:/bin";
+
+/** What the script below takes away, and what brings it back. */
+const MISSING: Readonly<Record<string, string>> = {
+  sysfs: "sudo mount -t sysfs sysfs /sys",
+  "types (BTF)": "sudo mount -t sysfs sysfs /sys",
+  tracefs: "sudo mount -t tracefs tracefs /sys/kernel/tracing",
+  bpffs: "sudo mount -t bpf bpf /sys/fs/bpf",
+  cgroup2: "sudo mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+  tracepoint: "sudo mount -t tracefs tracefs /sys/kernel/tracing",
+  uprobe: "sudo mount -t sysfs sysfs /sys",
+  depmod: "sudo apt-get install kmod",
+  clang: "unset RXBPF_CLANG",
+};
+
 function doctor(args: readonly string[], user: { readonly uid?: number; readonly gid?: number } = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, "doctor", ...args], {
     encoding: "utf8",
@@ -64,6 +80,25 @@ describe("rxbpf doctor", { timeout: SCRIPT_TIMEOUT_MS }, () => {
     expect(find(report, "CAP_NET_ADMIN").state).toBe("no");
     // Without access nothing is said to be absent that could only not be tried.
     expect(find(report, "ringbuf").state).toBe("unknown");
+  });
+
+  test("each thing that is missing has the line that mends it", (context) => {
+    needsKernel(context);
+    if (spawnSync("unshare", ["-m", "true"]).status !== 0) context.skip("no mount namespaces here");
+    // A place without /sys, without the tools of /usr/sbin, and with a compiler that is none.
+    const script = 'umount -l -R /sys && mount -t tmpfs none /usr/sbin && exec "$@"';
+    const { status, stdout } = spawnSync(
+      "unshare",
+      ["-m", "sh", "-c", script, "sh", process.execPath, COMMAND, "doctor", "--json"],
+      { encoding: "utf8", env: { ...process.env, PATH: BARE_PATH, RXBPF_CLANG: "/no/such/clang" } },
+    );
+    const report = JSON.parse(stdout) as Report;
+    expect({ status, ok: report.ok }).toEqual({ status: 1, ok: false });
+    const shown = Object.keys(MISSING).map((name) => {
+      const { state, fix } = find(report, name);
+      return [name, state, fix];
+    });
+    expect(shown).toEqual(Object.entries(MISSING).map(([name, fix]) => [name, "no", fix]));
   });
 
   test("as text: groups, marks and lines", (context) => {
