@@ -2,6 +2,7 @@ export {
   type AnyTable,
   type BuildIdFrame,
   type Change,
+  type CounterTable,
   copyOfView,
   type Enumeration,
   type EventStreamOptions,
@@ -34,7 +35,12 @@ export {
   UserRecord,
   UserRingTable,
 } from "../maps/index.ts";
-export type { Layout, TableDeclaration, VariableDeclaration } from "../maps/tables/declaration.ts";
+export type {
+  IteratorDeclaration,
+  Layout,
+  TableDeclaration,
+  VariableDeclaration,
+} from "../maps/tables/declaration.ts";
 export type { Variable } from "../maps/tables/variable.ts";
 export { BPFAttachType } from "./bcc/attach-types.ts";
 export { BPF, type BpfFunction, type WaitOptions } from "./bcc/bpf.ts";

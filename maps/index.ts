@@ -18,7 +18,13 @@ export type { Watched } from "./streams/snapshots.ts";
 export { walkSnapshots, walkStream } from "./streams/walks.ts";
 export type { PollOptions } from "./tables/buffers.ts";
 export { BufferGroup } from "./tables/buffers.ts";
-export type { EventBuffers, PerfBufferOptions, PerfCallback, RingCallback } from "./tables/events.ts";
+export type {
+  CounterTable,
+  EventBuffers,
+  PerfBufferOptions,
+  PerfCallback,
+  RingCallback,
+} from "./tables/events.ts";
 export { EventTable } from "./tables/events.ts";
 export { FilterTable } from "./tables/filter.ts";
 export { IndexedTable } from "./tables/indexed.ts";

@@ -25,7 +25,6 @@ export type TableClass =
   | "indexed"
   | "queue"
   | "events"
-  | "counters"
   | "stacks"
   | "programs"
   | "nested"

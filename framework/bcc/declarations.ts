@@ -12,6 +12,8 @@ interface Shown {
   readonly key: string;
   readonly value: string;
   readonly event: string;
+  /** Whether records come through the table; a perf event array without any holds counters. */
+  readonly hasEvents: boolean;
 }
 
 /** The class that users get for each kind of table; null where there is no table. */
@@ -19,8 +21,7 @@ const classes: Readonly<Record<TableClass, ((shown: Shown) => string) | null>> =
   keyed: ({ key, value }) => `KeyedTable<${key}, ${value}>`,
   indexed: ({ value }) => `IndexedTable<${value}>`,
   queue: ({ value }) => `QueueTable<${value}>`,
-  events: ({ event }) => `EventTable<${event}>`,
-  counters: () => "Table",
+  events: ({ event, hasEvents }) => (hasEvents ? `EventTable<${event}>` : "CounterTable"),
   stacks: () => "StackTable",
   programs: () => "ProgramTable",
   nested: ({ key }) => `NestedTable<${key}>`,
@@ -37,8 +38,11 @@ const OWN_NAMES = [
   "variables",
   "TableDeclaration",
   "VariableDeclaration",
+  "iterators",
+  "IteratorDeclaration",
+  "CounterTable",
   ...Object.values(classes).flatMap(
-    (type) => type?.({ key: "", value: "", event: "" }).replace(/<.*/, "") ?? [],
+    (type) => type?.({ key: "", value: "", event: "", hasEvents: true }).replace(/<.*/, "") ?? [],
   ),
 ];
 
@@ -59,12 +63,19 @@ export function writeDeclarations(object: ObjectSpec, source: string): string {
     if (object.btf === null || writer === undefined || counters.has(spec.name)) return [];
     return variablesOf(spec).map((found) => variableEntry(object.btf!, writer, found));
   });
+  const iterators = object.programs
+    .filter(({ kind, recordTypes }) => kind === "iter" && recordTypes.length > 0)
+    .flatMap(({ name, recordTypes }) =>
+      object.btf === null || writer === undefined
+        ? []
+        : [iteratorEntry(object.btf, writer, { name, recordTypes })],
+    );
   const types = writer?.declarations ?? [];
   const blocks = [
     `// Written by "rxbpf types ${source}". Write it again when the source changes.`,
     importsOf(
       tables.map(({ type }) => type),
-      variables.length > 0,
+      { variables: variables.length > 0, iterators: iterators.length > 0 },
     ),
     ...types,
     constant(
@@ -76,6 +87,9 @@ export function writeDeclarations(object: ObjectSpec, source: string): string {
     ...(variables.length === 0
       ? []
       : [constant("variables", "For `variable`, likewise.", "VariableDeclaration", variables)]),
+    ...(iterators.length === 0
+      ? []
+      : [constant("iterators", "For `iterator`, likewise.", "IteratorDeclaration", iterators)]),
   ];
   return `${blocks.join("\n\n")}\n`;
 }
@@ -104,6 +118,8 @@ function tableType(spec: MapSpec, writer: TypeWriter | undefined): string {
         ? "Uint8Array"
         : [...new Set(spec.eventTypes.map((type) => typed(type, 0)))].join(" | ");
     },
+    // An output's size is the number of CPUs, which nobody writes down.
+    hasEvents: spec.eventTypes.length > 0 || spec.kind !== "perf_event_array" || spec.maxEntries === 0,
   };
   return classes[table]?.(shown) ?? "Table";
 }
@@ -141,17 +157,34 @@ function variableEntry(
   return { name, type: writer.typeOf(type), members: [`name: ${JSON.stringify(name)}`, `type: ${layout}`] };
 }
 
+function iteratorEntry(
+  btf: Btf,
+  writer: TypeWriter,
+  { name, recordTypes }: { readonly name: string; readonly recordTypes: readonly number[] },
+): Entry {
+  const layouts = recordTypes.map((type) => listOf(describeLayout(btf, type)));
+  return {
+    name,
+    type: [...new Set(recordTypes.map((type) => writer.typeOf(type)))].join(" | "),
+    members: [`name: ${JSON.stringify(name)}`, `records: [${layouts.join(", ")}]`],
+  };
+}
+
 function listOf(lines: readonly string[]): string {
   const items = lines.map((line) => JSON.stringify(line));
   return items.length === 1 ? `[${items}]` : `[\n${items.map((item) => `      ${item},`).join("\n")}\n    ]`;
 }
 
-function importsOf(types: readonly string[], hasVariables: boolean): string {
+function importsOf(
+  types: readonly string[],
+  has: { readonly variables: boolean; readonly iterators: boolean },
+): string {
   const classNames = types.map((type) => type.slice(0, `${type}<`.indexOf("<")));
   const names = new Set([
     ...classNames,
     "TableDeclaration",
-    ...(hasVariables ? ["VariableDeclaration"] : []),
+    ...(has.variables ? ["VariableDeclaration"] : []),
+    ...(has.iterators ? ["IteratorDeclaration"] : []),
   ]);
   return `import type { ${[...names].sort().join(", ")} } from "rxbpf";`;
 }

@@ -1,3 +1,4 @@
+import { assertDeclaredRecords, type IteratorDeclaration } from "../../maps/tables/declaration.ts";
 import { AttachError, UsageError } from "../core/errors.ts";
 import type { Scope } from "../core/scope.ts";
 import type { ProgramSpec } from "../object/object-spec.ts";
@@ -123,10 +124,13 @@ export abstract class KernelHooks extends KernelQueries {
    * Makes an iterator of a BPF_ITER function (5.8), or one whose section begins with "iter/".
    *
    * `table` is the table whose entries are walked over, for iterators such as bpf_map_elem; `pid` and `tid` narrow
-   * iterators over tasks (6.1); `type` names the records' struct where the source writes several.
+   * iterators over tasks (6.1); `type` names the records' struct where the source writes several. What `rxbpf types` wrote
+   * about the iterator tells the records' type.
+   *
+   * @throws MapError MAP_MISMATCH, with both layouts, when records are not as declared
    */
   iterator<T = unknown>(
-    functionName: string,
+    wanted: string | IteratorDeclaration<T>,
     options: {
       readonly table?: string;
       readonly pid?: number;
@@ -135,12 +139,14 @@ export abstract class KernelHooks extends KernelQueries {
     } = {},
   ): BpfIterator<T> {
     checkOptions("iterator", options, { table: "string?", pid: "number?", tid: "number?", type: "string?" });
-    const { kind, target, name } = this.specOf(functionName);
+    const functionName = typeof wanted === "string" ? wanted : wanted.name;
+    const { kind, target, name, btf, recordTypes } = this.specOf(functionName);
     if (kind !== "iter" || target?.hook !== "iter") {
       throw new UsageError(`"${functionName}" is no iterator`, {
         hint: 'declare it with BPF_ITER(task) { … }, and name it "bpf_iter__task"',
       });
     }
+    if (typeof wanted !== "string") assertDeclaredRecords(wanted, btf, recordTypes);
     const { table = "", pid = 0, tid = 0 } = options;
     const map = table === "" ? undefined : this.rawMap(table);
     const link = this.attachments.attach(name, kind, { ...target, map: table, pid, tid }, map);

@@ -1,4 +1,5 @@
 import { MapError } from "../../framework/core/errors.ts";
+import type { Btf } from "../../framework/object/btf.ts";
 import {
   describeLayout,
   isSameLayout,
@@ -6,7 +7,6 @@ import {
   showLayouts,
 } from "../../framework/object/describe-layout.ts";
 import type { MapSpec } from "../../framework/object/object-spec.ts";
-
 import { type MapKindName, mapKinds, type TableClass } from "../kinds.ts";
 import type { Table } from "./table.ts";
 
@@ -35,13 +35,22 @@ export interface VariableDeclaration<T = unknown> {
   readonly value?: T;
 }
 
+/** What `rxbpf types` wrote down about an iterator that writes records. */
+export interface IteratorDeclaration<T = unknown> {
+  /** The function's name. */
+  readonly name: string;
+  /** Of what it writes, in source order. */
+  readonly records: readonly Layout[];
+  /** Never there: carries the records' type. */
+  readonly record?: T;
+}
+
 /** The parts of a map whose types a table of each class shows. */
 const shown: Readonly<Record<TableClass, readonly ("key" | "value" | "events")[]>> = {
   keyed: ["key", "value"],
   indexed: ["value"],
   queue: ["value"],
   events: ["events"],
-  counters: [],
   stacks: [],
   programs: [],
   nested: ["key"],
@@ -83,6 +92,19 @@ export function assertDeclared(declared: TableDeclaration, spec: MapSpec): void 
     ["record", declared.events?.flat(), is.events?.flat()],
   ] as const;
   for (const [part, then = [], now = []] of parts) assertSame(`table "${spec.name}"`, part, then, now);
+}
+
+/**
+ * Checks that an iterator's records are still as they were declared.
+ * @throws MapError MAP_MISMATCH with both layouts
+ */
+export function assertDeclaredRecords(
+  declared: IteratorDeclaration,
+  btf: Btf | null,
+  types: readonly number[],
+): void {
+  const loaded = btf === null ? [] : types.flatMap((type) => describeLayout(btf, type));
+  assertSame(`iterator "${declared.name}"`, "record", declared.records.flat(), loaded);
 }
 
 /** @throws MapError MAP_MISMATCH with both layouts */

@@ -209,6 +209,9 @@ export class EventTable<T> extends Table {
   }
 }
 
+/** What `BPF_PERF_ARRAY` declares: a table that holds counters, and that no records come through. */
+export type CounterTable = Table & Pick<EventTable<never>, "open_perf_event">;
+
 /** A callback reader of a feed. Only those who consume may get its exceptions; others' are kept for the next consume. */
 class PulledReader {
   readonly #feed: EventFeed;

@@ -4,7 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { MapError, type TableDeclaration, type VariableDeclaration } from "../../../framework/index.ts";
+import {
+  type IteratorDeclaration,
+  MapError,
+  type TableDeclaration,
+  type VariableDeclaration,
+} from "../../../framework/index.ts";
 import { typeErrors } from "../../examples/blocks.ts";
 import { run } from "../../support/events.ts";
 import { needsKernel } from "../../support/skip.ts";
@@ -31,6 +36,16 @@ BPF_DEVMAP(ports, 4);
 BPF_HASH_OF_MAPS(nested, u64, "cpus_like", 4);
 BPF_ARRAY(cpus_like, u32, 4);
 BPF_CGROUP_ARRAY(groups, 2);
+BPF_PERF_ARRAY(clock, 64);
+BPF_PERF_OUTPUT(silent);
+BPF_LPM_TRIE(routes, struct key_t, u32);
+BPF_PERCPU_HASH(each, u32, struct other_t);
+BPF_STACK(last_ones, struct other_t, 4);
+BPF_TABLE("bloom_filter", int, struct other_t, known, 100);
+BPF_TABLE("devmap_hash", u32, int, by_number, 4);
+BPF_SOCKHASH(connections, struct key_t, 4);
+BPF_SK_STORAGE(sockets, struct other_t);
+BPF_TABLE("user_ringbuf", int, struct other_t, orders, 4096);
 int limit = 4;
 struct other_t last = {};
 int f(struct bpf_raw_tracepoint_args *ctx) {
@@ -43,6 +58,22 @@ int f(struct bpf_raw_tracepoint_args *ctx) {
   struct value_t value = { .count = 1, .mode = WRITING };
   counts.update(&key, &value);
   last = o;
+  return 0;
+}
+struct task_t { u32 pid; char comm[16]; };
+struct end_t { u64 seen; };
+BPF_ITER(task) {
+  struct task_struct *task = ctx->task;
+  struct task_t record = {};
+  if (!task || task->pid != task->tgid) return 0;
+  record.pid = task->pid;
+  bpf_probe_read_kernel_str(&record.comm, sizeof(record.comm), task->comm);
+  bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+  return 0;
+}
+BPF_ITER(task_file) {
+  struct end_t record = { .seen = ctx->meta->seq_num };
+  bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
   return 0;
 }
 `;
@@ -83,6 +114,23 @@ b.get_table(tables.ports).set(0, "lo");
 for (const frame of b.get_table(tables.stacks).walk(1)) console.log(frame);
 // @ts-expect-error a queue has no keys
 b.get_table(tables.waiting).keys();
+for (const [cpu, count] of b.get_table(tables.clock).open_perf_event(1, 0).values()) console.log(cpu + 1, count + 1n);
+// @ts-expect-error counters send no records
+b.get_table(tables.clock).events();
+b.get_table(tables.silent).events().subscribe((bytes) => console.log(bytes.length));
+const width: number | undefined = b.get_table(tables.routes).get({ pid: 8, comm: "" });
+const ports: other_t[] | undefined = b.get_table(tables.each).get(1);
+const top: other_t | undefined = b.get_table(tables.last_ones).peek();
+const known: boolean = b.get_table(tables.known).add({ port: 1 }).has({ port: 1 });
+b.get_table(tables.by_number).set(70_000, "lo");
+b.get_table(tables.connections).set({ pid: 1, comm: "" }, { fd: 3 });
+const marked: other_t | undefined = b.get_table(tables.sockets).get(3);
+b.get_table(tables.orders).send({ port: 1 });
+for (const { pid, comm } of b.iterator(iterators.bpf_iter__task)) console.log(pid + 1, comm.trim());
+const seen: readonly end_t[] = b.iterator(iterators.bpf_iter__task_file, { tid: 1 }).records();
+// @ts-expect-error records of tasks count nothing
+console.log(b.iterator(iterators.bpf_iter__task).records()[0]?.seen);
+console.log(width, ports, top, known, marked, seen);
 const key: key_t = { pid: 1, comm: "" };
 console.log(all, head, note, last, key, b.get_table(tables.steps).size, b.get_table(tables.groups).size);
 `;
@@ -90,6 +138,7 @@ console.log(all, head, note, last, key, b.get_table(tables.steps).size, b.get_ta
 interface Written {
   readonly tables: Readonly<Record<string, TableDeclaration>>;
   readonly variables: Readonly<Record<string, VariableDeclaration>>;
+  readonly iterators: Readonly<Record<string, IteratorDeclaration<{ pid: number }>>>;
 }
 
 let folder: string;
@@ -196,6 +245,26 @@ describe("a declaration", () => {
     expect(declared).toContain(lines[0]);
     expect(loaded).toContain(lines[1]);
     expect(error.hint).toContain("rxbpf types");
+  });
+
+  test("makes its iterator, unless what that writes has changed", () => {
+    const task = written.iterators["bpf_iter__task"]!;
+    using b = open(SOURCE);
+    expect(
+      b
+        .iterator(task)
+        .records()
+        .map(({ pid }) => pid),
+    ).toContain(process.pid);
+    using other = open(SOURCE.replace("struct task_t { u32 pid;", "struct task_t { u64 pid;"));
+    const { code, message } = failure(MapError, () => other.iterator(task));
+    expect(code).toBe("MAP_MISMATCH");
+    expect(message).toContain(
+      'iterator "bpf_iter__task" is not as its declaration says: its record is another',
+    );
+    const [declared, loaded] = message.split("loaded:");
+    expect(declared).toContain("at 0 pid: u32");
+    expect(loaded).toContain("at 0 pid: u64");
   });
 
   test("is refused for another kind of table, and for another variable", () => {
