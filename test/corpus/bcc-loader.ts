@@ -97,12 +97,22 @@ export class BccLoader implements Disposable {
     return this.#session.ask<T>(JSON.stringify(request));
   }
 
-  #cachePath(request: object): string {
+  #cachePath(request: { readonly text: string }): string {
     const folder = join(cacheFolder(), "..", "corpus");
     mkdirSync(folder, { recursive: true });
-    const parts = [this.version, this.headers, scriptText, request];
+    const parts = [this.version, this.headers, scriptText, request, ...recordsOf(request.text)];
     return join(folder, `${createHash("sha256").update(JSON.stringify(parts)).digest("hex")}.json`);
   }
+}
+
+/** The fields of the tracepoints that a text is about: BCC takes them from the running kernel when it compiles. */
+function recordsOf(text: string): readonly string[] {
+  return [...text.matchAll(/\bTRACEPOINT_PROBE\s*\(\s*(\w+)\s*,\s*(\w+)\s*\)/g)].map(([, category, name]) => {
+    const path = `/sys/kernel/tracing/events/${category}/${name}/format`;
+    if (!existsSync(path)) return `no ${path}`;
+    const lines = readFileSync(path, "utf8").split("\n");
+    return lines.filter((line) => line.startsWith("\tfield:")).join("\n");
+  });
 }
 
 const scriptUrl = new URL("bcc-load.py", import.meta.url);
