@@ -52,6 +52,10 @@ __asm__(".globl picked\n.type picked, %gnu_indirect_function\n.set picked, choos
 /* What tells a Go program. */
 __attribute__((section(".go.buildinfo"), used)) static const char build_info[32] = "\xff Go buildinf:";
 #endif
+#ifdef DEBUG_LINK
+/* The name of the file with the symbols, and a checksum, which nobody compares. */
+__asm__(".section .gnu_debuglink,\"\",@progbits\n.asciz \"" DEBUG_LINK "\"\n.balign 4\n.long 0\n.text");
+#endif
 #if defined(__x86_64__)
 /* A function that begins with an instruction that the kernel does not probe. */
 __asm__(".text\n.globl refused\n.type refused, @function\nrefused: int3\nret\n.size refused, .-refused");
