@@ -85,6 +85,20 @@ describe("every way to attach", () => {
     way.attach(b)[Symbol.dispose]();
   });
 
+  test.each(Object.entries(ways))(
+    "%s gives a link whose disposal detaches, and a second one does nothing",
+    (_, way) => {
+      using b = open(TEXT);
+      const link = way.attach(b);
+      link[Symbol.dispose]();
+      expect(link.closed).toBe(true);
+      link[Symbol.dispose]();
+      expect(failure(AttachError, () => way.detach(b)).message).toContain("nothing is attached to");
+      using again = way.attach(b);
+      expect(again.closed).toBe(false);
+    },
+  );
+
   test.each(Object.entries(ways))("%s is a ClosedError after close, and so is detaching", (_, way) => {
     const b = open(TEXT);
     const link = way.attach(b);
