@@ -1,8 +1,8 @@
 // Bundles what the package ships: one file to load takes a third of the time of a hundred.
-import { cpSync } from "node:fs";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
-await build({
+const { metafile } = await build({
   entryPoints: {
     index: "framework/index.ts",
     main: "framework/cli/main.ts",
@@ -17,6 +17,12 @@ await build({
   platform: "node",
   target: "node20",
   packages: "external",
+  // A tenth less to load. Names stay, for stacks.
+  minifyWhitespace: true,
   logLevel: "warning",
+  metafile: true,
 });
+// Chunks are named by what they hold: those of earlier builds would be shipped as well.
+for (const name of readdirSync("dist"))
+  if (name.startsWith("chunk-") && !(`dist/${name}` in metafile.outputs)) rmSync(`dist/${name}`);
 cpSync("framework/compile/headers", "dist/headers", { recursive: true });

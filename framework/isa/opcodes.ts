@@ -303,21 +303,36 @@ function* memory(): Generator<Opcode> {
   }
 }
 
+interface OpcodeTable {
+  readonly all: readonly Opcode[];
+  readonly byCode: readonly (readonly Opcode[])[];
+  readonly byName: ReadonlyMap<string, Opcode>;
+}
+
+let made: OpcodeTable | undefined;
+
+/** Made on first use: most starts of the library decode nothing. */
+function table(): OpcodeTable {
+  if (made === undefined) {
+    const all = [...alu(), ...swaps(), ...jumps(), ...memory()];
+    const byCode: Opcode[][] = Array.from({ length: 256 }, () => []);
+    for (const opcode of all) byCode[opcode.code]!.push(opcode);
+    made = { all, byCode, byName: new Map(all.map((opcode) => [opcode.name, opcode])) };
+  }
+  return made;
+}
+
 /** Every instruction of RFC 9669, the packet access it keeps for old programs included. */
-export const opcodes: readonly Opcode[] = [...alu(), ...swaps(), ...jumps(), ...memory()];
-
-const byCode: readonly (readonly Opcode[])[] = Array.from({ length: 256 }, (_, code) =>
-  opcodes.filter((opcode) => opcode.code === code),
-);
-
-const byName: ReadonlyMap<string, Opcode> = new Map(opcodes.map((opcode) => [opcode.name, opcode]));
+export function allOpcodes(): readonly Opcode[] {
+  return table().all;
+}
 
 /** The instructions that share an opcode byte; none for a byte that the standard leaves unused. */
 export function opcodesOf(code: number): readonly Opcode[] {
-  return byCode[code] ?? [];
+  return table().byCode[code] ?? [];
 }
 
 /** An instruction by its name, for instance "add64_imm". */
 export function opcodeNamed(name: string): Opcode | undefined {
-  return byName.get(name);
+  return table().byName.get(name);
 }

@@ -2,12 +2,14 @@ import { describe, expect, test } from "vitest";
 import { disassemble, disassembleAll } from "../../../framework/isa/disassemble.ts";
 import { decode, encode, jumpTarget, writtenRegister } from "../../../framework/isa/instruction.ts";
 import {
+  allOpcodes,
   type Opcode,
   type OperandField,
   opcodeNamed,
-  opcodes,
   opcodesOf,
 } from "../../../framework/isa/opcodes.ts";
+
+const opcodes = allOpcodes();
 
 const named = (name: string): Opcode => {
   const opcode = opcodeNamed(name);

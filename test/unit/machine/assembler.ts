@@ -1,6 +1,6 @@
 import { type HelperName, helpers } from "../../../framework/isa/helpers.ts";
 import { encode } from "../../../framework/isa/instruction.ts";
-import { opcodeNamed, opcodes } from "../../../framework/isa/opcodes.ts";
+import { allOpcodes, opcodeNamed } from "../../../framework/isa/opcodes.ts";
 import type { Random } from "../rewriter/random.ts";
 
 /** One instruction's bytes by its name in the opcode table. */
@@ -74,7 +74,7 @@ export function timerOf(key: number, behind: number): readonly Insn[] {
 
 /** Any instruction, its fields small so that most jumps stay inside and most registers exist. */
 export function anyInstruction(random: Random): Insn {
-  const opcode = random.pick(opcodes);
+  const opcode = random.pick(allOpcodes());
   const fields = {
     dst: random.below(11),
     src: random.below(11),

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Opcode, opcodes } from "../../../framework/isa/opcodes.ts";
+import { allOpcodes, type Opcode } from "../../../framework/isa/opcodes.ts";
 import { loadBytecode } from "../../../framework/machine/index.ts";
 import { Random } from "../rewriter/random.ts";
 import { code, copy, exit, type Insn, insn, mov, wide } from "./assembler.ts";
@@ -58,6 +58,7 @@ function run(r1: bigint, r2: bigint, ...body: readonly Insn[]): bigint {
 }
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
+const opcodes = allOpcodes();
 const alu = opcodes.filter((opcode): opcode is Opcode & { kind: "alu" } => opcode.kind === "alu");
 const swaps = opcodes.filter((opcode): opcode is Opcode & { kind: "swap" } => opcode.kind === "swap");
 const conditions = opcodes.filter((opcode): opcode is Opcode & { kind: "jump" } => opcode.kind === "jump");
