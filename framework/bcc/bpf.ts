@@ -264,6 +264,11 @@ export class BPF extends NetworkHooks implements Disposable {
     return poll("perf_buffer_poll", this.#perfBuffers, timeout);
   }
 
+  /** As `perf_buffer_poll`: BCC's name for it before 0.6. */
+  kprobe_poll(timeout: number | WaitOptions = -1): Promise<number> {
+    return this.perf_buffer_poll(timeout);
+  }
+
   /** Hands over what the opened perf buffers hold now, without waiting. */
   perf_buffer_consume(): number {
     return this.#perfBuffers.consume();

@@ -63,6 +63,29 @@ export abstract class KernelQueries extends SymbolNames {
   static support_raw_tracepoint_in_module(): boolean {
     return has("raw_tracepoint") && attachable.tracesModules();
   }
+
+  /**
+   * Whether a struct or union of the kernel has a field, that of an anonymous member too: 1 or 0; -1 where the kernel and
+   * its loaded modules have no such type, or no types at all. For sources that follow the kernel's changes.
+   */
+  static kernel_struct_has_field(struct_name: string, field_name: string): 1 | 0 | -1 {
+    return answer(attachable.hasField(struct_name, field_name));
+  }
+
+  /** Whether an enum of the kernel has an enumerator, told likewise. */
+  static kernel_enum_has_val(enum_name: string, enum_value: string): 1 | 0 | -1 {
+    return answer(attachable.hasEnumerator(enum_name, enum_value));
+  }
+
+  /** What `bpf_ktime_get_ns` gives in a program, in nanoseconds: a bigint, where BCC's number is rounded from 104 days on. */
+  static monotonic_time(): bigint {
+    return process.hrtime.bigint();
+  }
+}
+
+function answer(found: boolean | undefined): 1 | 0 | -1 {
+  if (found === undefined) return -1;
+  return found ? 1 : 0;
 }
 
 function has(feature: FeatureName): boolean {

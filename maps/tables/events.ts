@@ -187,7 +187,9 @@ export class EventTable<T> extends Table {
     this.assertOpen();
     this.#assertKind("perf_event_array", "open_perf_event", "BPF_PERF_ARRAY");
     if (this.#openCounters === undefined) {
-      throw new UnsupportedError(`open_perf_event on "${this.name}": this runtime has no perf counters`);
+      throw new UnsupportedError(`open_perf_event on "${this.name}": the machine has no perf counters`, {
+        hint: 'use { runtime: "kernel" } with the privileges it needs',
+      });
     }
     return this.#openCounters({ type: typ, config, pid, cpu });
   }

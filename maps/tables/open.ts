@@ -46,6 +46,7 @@ export interface TableContext
  * table's name; `KeyedTable` and its relatives are classes, so `instanceof` tells.
  */
 export type AnyTable<K = unknown, V = unknown> = KeyedTable<K, V> &
+  Pick<IndexedTable<V>, "clearitem"> &
   QueueTable<V> &
   EventTable<V> &
   FilterTable<V> &

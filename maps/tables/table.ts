@@ -84,6 +84,16 @@ export abstract class Table {
     return this.#shared("id").id;
   }
 
+  /** As `id`. */
+  get map_id(): number {
+    return this.id;
+  }
+
+  /** As `name`. */
+  get _name(): string {
+    return this.name;
+  }
+
   /**
    * Keeps the map under a path of a BPF file system (4.4), beyond the end of this process; folders are made.
    * @throws MapError MAP_PIN when it cannot be, or when there is something already

@@ -34,14 +34,14 @@ export const bccNames: ReadonlySet<string> = new Set(
   get_syscall_prefix get_syscall_fnname fix_syscall_fnname
   num_open_kprobes num_open_uprobes num_open_tracepoints
   support_kfunc support_lsm support_fmod_ret support_raw_tracepoint support_raw_tracepoint_in_module
-  kernel_struct_has_field kernel_enum_has_val monotonic_time generate_auto_includes
+  kernel_struct_has_field kernel_enum_has_val struct_name field_name enum_name enum_value monotonic_time generate_auto_includes
 
   probe enable_probe enable_probe_or_bail get_text get_probe_arg_ctype enumerate_probes enumerate_active_probes
   probe_name arg_index bin_path semaphore num_locations num_arguments short_name get_location get_argument
   constant deref_offset deref_ident base_register_name index_register_name scale
   resolve_name build_id
 
-  map_id map_fd get_fd ttype max_entries
+  map_id map_fd get_fd ttype max_entries _name
   get pop update keys values items clear
   Key Leaf ttype flags
   key_sprintf leaf_sprintf key_scanf leaf_scanf
