@@ -32,7 +32,15 @@ const uses: Readonly<Record<string, readonly ((table: AnyTable<never, never>) =>
     (t) => t.items_delete_batch([1 as never]),
     (t) => t.items_update_batch([1 as never], [1 as never]),
     (t) => t.print_log2_hist(),
+    (t) => t.pop(1 as never),
+    (t) => t.next(1 as never),
+    (t) => [...t.iteritems()],
+    (t) => t.forEach(() => {}),
+    (t) => t.pressureNow(),
+    (t) => t.failedUpdates,
+    (t) => t.readEntries(() => {}),
     (t) => t.map_fd,
+    (t) => t.map_id,
     (t) => t.id,
     (t) => t.pin("/sys/fs/bpf/rxbpf-never"),
   ],
@@ -44,7 +52,19 @@ const uses: Readonly<Record<string, readonly ((table: AnyTable<never, never>) =>
   "BPF_DEVMAP(t, 4);": [(t) => t.set(1 as never, "lo" as never), (t) => t.items()],
   "BPF_TASK_STORAGE(t, u32);": [(t) => t.get(1 as never), (t) => t.set(1 as never, 1 as never)],
   "BPF_RINGBUF_OUTPUT(t, 1);": [(t) => t.open_ring_buffer(() => {}), (t) => t.onClose(() => {})],
-  "BPF_PERF_OUTPUT(t);": [(t) => t.open_perf_buffer(() => {})],
+  "BPF_PERF_OUTPUT(t);": [(t) => t.open_perf_buffer(() => {}), (t) => t.open_perf_event(1, 0)],
+  "BPF_LPM_TRIE(t, u64, u32, 4);": [(t) => t.get(1n as never), (t) => t.items()],
+  "BPF_ARRAY(t, u32, 4);": [
+    (t) => t.clearitem(1),
+    (t) => t.items_delete_batch([0 as never]),
+    (t) => t.clear(),
+  ],
+  'BPF_ARRAY(inner, u32, 4); BPF_HASH_OF_MAPS(t, u32, "inner", 4);': [
+    (t) => t.get(1 as never),
+    (t) => t.set(1 as never, 3 as never),
+    (t) => t.delete(1 as never),
+  ],
+  "BPF_SOCKHASH(t, u32, 4);": [(t) => t.get(1 as never), (t) => t.set(1 as never, { fd: 0 } as never)],
 };
 
 describe("bad input", () => {
