@@ -155,11 +155,12 @@ function renamedHint(name: string, names: readonly string[]): string | undefined
   return `the compiler made it ${renamed.join(", ")}; probe that, whose parameters may differ`;
 }
 
+/** Near names may be there of a function that was inlined, too. */
 function absentHint(symbol: string, names: readonly string[]): string {
-  return (
-    didYouMean(nearestNames(symbol, new Set(names))) ??
-    "a function that the compiler inlined everywhere, or of a module that is not loaded, is not there to probe"
-  );
+  const inlined =
+    "a function that the compiler inlined everywhere, or of a module that is not loaded, is not there to probe";
+  const near = didYouMean(nearestNames(symbol, new Set(names)));
+  return near === undefined ? inlined : `${near} (${inlined})`;
 }
 
 function noKprobes(program: KernelProgram, target: Target): Error {

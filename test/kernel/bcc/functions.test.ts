@@ -148,6 +148,11 @@ describe("probes on kernel functions", () => {
       /^cannot attach "f" to kprobe notify_die: the kernel allows no probes in this function/,
     );
     expect(error.hint).toContain("blacklist");
+    const untraced = failure(AttachError, () =>
+      b.attach_kprobe({ event: "trace_clock_local", fn_name: "f" }),
+    );
+    expect(untraced.message).toContain("the function is not to be traced (notrace)");
+    expect(untraced.hint).toContain("probe one of its callers");
   });
 
   test("functions of modules are found by name, and by module and name", (context) => {

@@ -154,4 +154,11 @@ describe("probes of kernel functions", () => {
     );
     expect(error.hint).toMatch(/^did you mean .*do_sys_openat2/);
   });
+
+  test("a function that the compiler inlined everywhere is an error that says so, beside near names", () => {
+    using b = open(COUNTING);
+    const error = failure(AttachError, () => b.attach_kprobe({ event: "skb_queue_len", fn_name: "f" }));
+    expect(error.message).toContain("no such kernel function");
+    expect(error.hint).toMatch(/^did you mean .*skb_queue_.* \(.*inlined everywhere/);
+  });
 });
