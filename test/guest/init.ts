@@ -23,6 +23,8 @@ export interface InitSettings {
   readonly release: string;
   /** Absolute path on the host of the folder with the kernel's modules. */
   readonly modules: string;
+  /** The same of the options that it was built with. */
+  readonly config: string;
   /** False when the checkout or the tools lie below /tmp on the host. */
   readonly ownTmp: boolean;
 }
@@ -33,7 +35,7 @@ export interface InitSettings {
  *
  * A failing step says so on the console and powers off; the runner sees that no status was written.
  */
-export function initScript({ release, modules, ownTmp }: InitSettings): string {
+export function initScript({ release, modules, config, ownTmp }: InitSettings): string {
   // Large messages matter: reading node_modules is mostly round trips. This is the largest that virtio takes.
   const options = "trans=virtio,version=9p2000.L,msize=512000";
   return `#!/bin/busybox sh
@@ -57,6 +59,9 @@ mount -t overlay -o lowerdir=/lower,upperdir=/upper/files,workdir=/upper/work ov
 cd /merged
 mkdir -p lib/modules/${release} proc sys dev run tmp
 mount --bind .${quoted(modules)} lib/modules/${release} || die "cannot show the kernel's modules"
+# Which tests may be skipped is decided by the options that the kernel was built with.
+mkdir -p boot
+cp .${quoted(config)} boot/config-${release} || die "cannot show the kernel's configuration"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t devtmpfs devtmpfs dev

@@ -25,6 +25,7 @@ export function buildInitramfs(
   const init = initScript({
     release: kernel.release,
     modules: join(kernel.root, "lib", "modules", kernel.release),
+    config: join(kernel.root, "boot", `config-${kernel.release}`),
     ownTmp,
   });
   return cpioArchive([

@@ -14,6 +14,12 @@ const CONFIGURATION: Readonly<Partial<Record<FeatureName, string>>> = {
   tracepoint: "CONFIG_TRACEPOINTS",
 };
 
+/** A function of the kernel that an option brings along. */
+const MADE_BY: Readonly<Record<string, string>> = {
+  CONFIG_KPROBES: "register_kprobe",
+  CONFIG_FPROBE: "register_fprobe",
+};
+
 /** What lockdown keeps from everybody. */
 const LOCKED_DOWN: readonly FeatureName[] = ["fentry", "fmod_ret", "lsm"];
 
@@ -62,7 +68,8 @@ export function needsFeature(context: TestContext, feature: FeatureName): void {
 function isLeftOut(option: string): boolean {
   const configuration = kernelConfig();
   if (configuration !== undefined) return !configuration.has(option);
-  return option === "CONFIG_KPROBES" && kernelSymbol("register_kprobe") === undefined;
+  const symbol = MADE_BY[option];
+  return symbol !== undefined && kernelSymbol(symbol) === undefined;
 }
 
 function leave(context: TestContext, reason: string): never {
