@@ -86,7 +86,8 @@ describe("rxbpf doctor", { timeout: SCRIPT_TIMEOUT_MS }, () => {
     needsKernel(context);
     if (spawnSync("unshare", ["-m", "true"]).status !== 0) context.skip("no mount namespaces here");
     // A place with an empty /sys, without the tools of /usr/sbin, and with a compiler that is none.
-    const script = 'umount -l -R /sys && mount -t tmpfs none /sys && mount -t tmpfs none /usr/sbin && exec "$@"';
+    const script =
+      'umount -l -R /sys && mount -t tmpfs none /sys && mount -t tmpfs none /usr/sbin && exec "$@"';
     const { status, stdout } = spawnSync(
       "unshare",
       ["-m", "sh", "-c", script, "sh", process.execPath, COMMAND, "doctor", "--json"],
