@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,6 +31,11 @@ async function outputOf(b: BPF, words: readonly string[], options: CommandOption
   }
 }
 
+/** The only child of a process. */
+function childOf(pid: number): number {
+  return Number(spawnSync("ps", ["-o", "pid=", "--ppid", String(pid)], { encoding: "utf8" }).stdout);
+}
+
 function failure(act: () => unknown): UsageError {
   try {
     act();
@@ -54,6 +60,24 @@ describe("a command under the machine", () => {
     expect(command.kill("SIGKILL")).toBe(true);
     expect(await command.exited).toEqual({ code: null, signal: "SIGKILL" });
     expect(command.kill()).toBe(false);
+  });
+
+  test("dies by kill -9 in the middle of its calls, and leaves nothing that keeps the next from running", async () => {
+    using b = open();
+    const calls = (): bigint =>
+      [...b.get_table<bigint, bigint>("calls").values()].reduce((a, n) => a + n, 0n);
+    for (let i = 0; i < 5; i++) {
+      const before = calls();
+      const command = b.spawn("sh", ["-c", "(while :; do umask 077; done) & while :; do umask 022; done"]);
+      await until("its calls are seen", () => calls() > before + 200n);
+      const child = childOf(command.pid);
+      process.kill(command.pid, "SIGKILL");
+      const end = await command.exited;
+      process.kill(child, "SIGKILL");
+      expect([end, stateOf(command.pid)]).toEqual([{ code: null, signal: "SIGKILL" }, ""]);
+      await until("its child has ended", () => "Z".includes(stateOf(child)));
+    }
+    expect(await b.spawn("sh", ["-c", "exit 4"]).exited).toEqual({ code: 4, signal: null });
   });
 
   test("has the environment, folder and descriptors that it is given, and no others", async () => {

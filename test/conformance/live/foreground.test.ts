@@ -49,7 +49,7 @@ const starting = script(
   "starting.ts",
   `import { BPF } from "rxbpf";
   const b = new BPF({ runtime: "machine", text: ${JSON.stringify(SOURCE)} });
-  const command = b.spawn("sh", ["-c", "while :; do umask 077; done"], { stdio: "ignore" });
+  const command = b.spawn("sh", ["-c", process.argv[2]], { stdio: "ignore" });
   setInterval(() => b.get_table("n").get(0) > 1000n && console.log(command.pid), 50);
   process.on("SIGUSR1", () => process.exit(4));`,
 );
@@ -163,8 +163,8 @@ Object.assign(env, { RXBPF_TEST_MARK: String(process.pid) });
 
 describe("when the tracing process ends first", () => {
   /** Starts the script that starts a command; gives both. */
-  async function started() {
-    const child = spawn(rxbpf[0]!, [rxbpf[1]!, "run", starting], {
+  async function started(command = "while :; do umask 077; done") {
+    const child = spawn(rxbpf[0]!, [rxbpf[1]!, "run", starting, command], {
       env,
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -198,6 +198,27 @@ describe("when the tracing process ends first", () => {
       await goesOn(command);
     } finally {
       process.kill(command, "SIGKILL");
+    }
+  });
+
+  test("by kill -9, all that the command started goes on untraced", async () => {
+    const busy = "while :; do umask 077; done";
+    const { child, ended, command } = await started(`(${busy}) & (${busy}) & (${busy}) & wait`);
+    const children = (): readonly number[] =>
+      spawnSync("ps", ["-o", "pid=", "--ppid", String(command)], { encoding: "utf8" })
+        .stdout.split("\n")
+        .filter((line) => line !== "")
+        .map(Number);
+    await until("its children", () => children().length === 3);
+    const tree = children();
+    try {
+      await until("all are traced", () => tree.every((pid) => tracerOf(pid) !== 0));
+      child.kill("SIGKILL");
+      await ended;
+      await Promise.all(tree.map(goesOn));
+      expect([tracerOf(command), stateOf(command)]).toEqual([0, "S"]);
+    } finally {
+      for (const pid of [command, ...tree]) process.kill(pid, "SIGKILL");
     }
   });
 

@@ -4,7 +4,7 @@ import { VirtualClock } from "../../../framework/machine/clock.ts";
 import { loadBytecode } from "../../../framework/machine/index.ts";
 import { MachineRuntime } from "../../../framework/machine/machine-runtime.ts";
 import type { MapSpec, ProgramSpec } from "../../../framework/object/object-spec.ts";
-import { map, program } from "../../kernel/runtime/assembly.ts";
+import { key, map, program, words } from "../../kernel/runtime/assembly.ts";
 import { Random } from "../rewriter/random.ts";
 import { anyInstruction, call, code, copy, exit, insn, mov, timerOf } from "./assembler.ts";
 
@@ -175,6 +175,47 @@ test.each([
   expect(() => runtime.createMap(spec)).toThrow(MapError);
   expect(held() - before).toBeLessThan(8 << 20);
 });
+
+test("a program of a hundred thousand instructions loads and runs to its end", () => {
+  using runtime = new MachineRuntime();
+  const added = 50_000;
+  const body = Array.from({ length: added }, (_, i) => [
+    insn("add64_imm", { dst: 0, imm: i }),
+    insn("jeq_imm", { dst: 0, imm: -1 }),
+  ]);
+  const spec = program("raw_tracepoint", [mov(0, 0), ...body.flat(), exit]);
+  const { r0, fault } = runtime.runOnce(runtime.loadProgram(spec, new Map()), null);
+  expect({ r0, fault }).toEqual({ r0: BigInt((added * (added - 1)) / 2), fault: null });
+}, 120_000);
+
+test("a table of a million entries that a program fills takes the memory of its entries and little more", () => {
+  using runtime = new MachineRuntime({ budget: 2 ** 28 });
+  const entries = 1_000_000;
+  const before = held();
+  const table = runtime.createMap(map("hash", { maxEntries: entries }));
+  expect(held() - before).toBeLessThan(1 << 20);
+  const callback = [
+    ...[insn("stx_w", { dst: 10, src: 1, off: -4 }), insn("stx_dw", { dst: 10, src: 1, off: -16 })],
+    ...[insn("ld_imm64", { dst: 1 }), copy(2, 10), insn("add64_imm", { dst: 2, imm: -4 })],
+    ...[copy(3, 10), insn("add64_imm", { dst: 3, imm: -16 }), mov(4, 0), call("map_update_elem"), exit],
+  ];
+  const main = [
+    mov(1, entries),
+    insn("ld_func", { dst: 2, imm: 5 }),
+    mov(3, 0),
+    mov(4, 0),
+    call("loop"),
+    exit,
+  ];
+  const spec = program("raw_tracepoint", [...main, ...callback], { maps: { 9: "counts" } });
+  const loaded = runtime.loadProgram(spec, new Map([["counts", table]]));
+  expect(runtime.runOnce(loaded, null)).toMatchObject({ r0: BigInt(entries), fault: null });
+  const value = new Uint8Array(8);
+  expect(table.lookup(key(entries - 1), value)).toBe(true);
+  expect(value).toEqual(words(BigInt(entries - 1)));
+  // Key, value, a gap behind it, and what finds them; tables grow by doubling.
+  expect(held() - before).toBeLessThan(2 * entries * (4 + 8 + 8 + 16));
+}, 120_000);
 
 test("fifty thousand hostile programs neither crash nor leave anything behind", () => {
   const random = new Random(Number(process.env["SEED"] ?? 9));
