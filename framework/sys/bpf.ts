@@ -3,6 +3,7 @@ import { type StructCodec, type StructValue, viewOf } from "../core/layout.ts";
 import { type BpfCommand, bpfCommands } from "../uapi/constants.ts";
 import { withArena } from "./arena.ts";
 import { lastErrno, libc } from "./libc.ts";
+import { withoutSignals } from "./signals.ts";
 
 /** Makes the system call: the command, the attr's address and its size; answers with the result or an errno name. */
 export type BpfDoor = (command: BpfCommand, attr: number, size: number) => number | string;
@@ -31,7 +32,10 @@ export interface BpfReply<F> {
   readonly attr: StructValue<F>;
 }
 
-/** A signal can interrupt loading a program any number of times; libbpf's limit of five tries is enough. */
+/**
+ * Tries of a call that signals interrupt. With the last they wait: a profiler's come too often for a long verification,
+ * which begins anew each time.
+ */
 const MOST_TRIES = 5;
 
 /**
@@ -55,9 +59,10 @@ export function bpfReply<F>(
     const attr = arena.out(layout.size);
     const view = viewOf(attr.bytes);
     attr.bytes.set(layout.encode(values));
-    let result = door(command, Number(attr.address), layout.size);
-    for (let tries = 1; tries < MOST_TRIES && isInterruption(command, result); tries++) {
-      result = door(command, Number(attr.address), layout.size);
+    const call = (): number | string => door(command, Number(attr.address), layout.size);
+    let result = call();
+    for (let tries = 2; tries <= MOST_TRIES && isInterruption(command, result); tries++) {
+      result = tries < MOST_TRIES ? call() : withoutSignals(call);
     }
     if (typeof result === "string") throw new BpfFailure(command, result, attr.bytes.slice());
     return { result, attr: layout.read(view, 0) };

@@ -41,7 +41,7 @@ export interface Libc {
   readonly getpagesize: () => number;
 }
 
-/** The functions of libc for starting, waiting for and tracing processes. -1 on failure, but `posix_*` give the errno. */
+/** The functions of libc for starting, waiting for and tracing processes, and for signals. -1 on failure, but `posix_*` give the errno. */
 export interface ProcessCalls {
   readonly posix_spawn: (
     pid: Address,
@@ -75,6 +75,8 @@ export interface ProcessCalls {
   readonly process_vm_writev: ProcessMemoryCall;
   readonly memfd_create: (name: string, flags: number) => number;
   readonly pipe2: (fds: Address, flags: number) => number;
+  /** For the calling thread; gives the errno. */
+  readonly pthread_sigmask: (how: number, signals: Address, before: Address) => number;
 }
 
 type ProcessMemoryCall = (
@@ -235,6 +237,7 @@ function bindProcessCalls(from: Koffi): ProcessCalls {
     process_vm_writev: bind("process_vm_writev", "int64", memory),
     memfd_create: bind("memfd_create", "int", ["str", "uint32"]),
     pipe2: bind("pipe2", "int", ["int64", "int"]),
+    pthread_sigmask: bind("pthread_sigmask", "int", ["int", "int64", "int64"]),
   };
 }
 

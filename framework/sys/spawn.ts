@@ -2,10 +2,10 @@ import { SyscallError } from "../core/errors.ts";
 import { F_DUPFD_CLOEXEC } from "../uapi/constants.ts";
 import { type Arena, withArena } from "./arena.ts";
 import { checked, errnoName, libc, pinned, processCalls } from "./libc.ts";
+import { SIGSET_BYTES } from "./signals.ts";
 
 /** Larger than the opaque types of spawn.h on any libc. */
 const OPAQUE_BYTES = 512;
-const SIGSET_BYTES = 128;
 const POSIX_SPAWN_SETSIGDEF = 4;
 const POSIX_SPAWN_SETSIGMASK = 8;
 /** Node ignores SIGPIPE and SIGXFSZ, which programs do not expect. What others ignored before it stays ignored. */

@@ -244,3 +244,31 @@ describe("without privileges", { timeout: SCRIPT_TIMEOUT_MS }, () => {
     }
   });
 });
+
+describe("signals that come all the time", () => {
+  beforeEach((context) => needsKernel(context));
+
+  test("as a profiler's do, let a long verification come to its end", { timeout: SCRIPT_TIMEOUT_MS }, () => {
+    const folder = mkdtempSync(join(tmpdir(), "rxbpf-signals-"));
+    try {
+      const script = join(folder, "long.ts");
+      const source = `int f(${CTX}) {
+        u32 k = 0;
+        for (int i = 0; i < 8000; i++) { k += bpf_get_prandom_u32(); if (k & 8) k ^= 3; }
+        return k; }`;
+      writeFileSync(
+        script,
+        `import { BPF } from "rxbpf";
+        using b = new BPF({ runtime: "kernel", text: ${JSON.stringify(source)} });
+        b.load_func("f", BPF.RAW_TRACEPOINT);
+        console.log("loaded");`,
+      );
+      const profiling = ["--cpu-prof", "--cpu-prof-dir", folder, "--cpu-prof-interval", "100"];
+      const rxbpf = fileURLToPath(new URL("../../../framework/cli/rxbpf.js", import.meta.url));
+      const child = spawnSync(process.execPath, [...profiling, rxbpf, "run", script], { encoding: "utf8" });
+      expect([child.stdout, child.stderr, child.status]).toEqual(["loaded\n", "", 0]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
