@@ -59,10 +59,10 @@ export function bpfReply<F>(
     const attr = arena.out(layout.size);
     const view = viewOf(attr.bytes);
     attr.bytes.set(layout.encode(values));
-    const call = (): number | string => door(command, Number(attr.address), layout.size);
-    let result = call();
+    let result = door(command, Number(attr.address), layout.size);
     for (let tries = 2; tries <= MOST_TRIES && isInterruption(command, result); tries++) {
-      result = tries < MOST_TRIES ? call() : withoutSignals(call);
+      const again = (): number | string => door(command, Number(attr.address), layout.size);
+      result = tries < MOST_TRIES ? again() : withoutSignals(again);
     }
     if (typeof result === "string") throw new BpfFailure(command, result, attr.bytes.slice());
     return { result, attr: layout.read(view, 0) };
