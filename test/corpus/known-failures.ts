@@ -19,7 +19,7 @@ export const knownFailures: readonly KnownFailure[] = [
     failure: /invalid bpf_context access/,
     kernel: /^6\.(?:1[0-9]|[2-9]\d)/,
     cause:
-      "the tool compiles it to see whether a member exists and never loads it; loaded as a probe, it reads that member's place in the registers, where newer kernels have nothing",
+      "the tool compiles it to see whether a member exists and never loads it; loaded as a probe, it reads the registers at that member's offset: 136 with the headers of 6.1 that BCC has, 176 by newer kernels' own types, where the registers have ended",
   },
   {
     program: /^nfsslower/,
