@@ -180,11 +180,12 @@ SEC("raw_tp/x") int taskByReads(void *ctx) {
   return pid == (__u32)bpf_get_current_pid_tgid();
 }
 
-struct { __uint(type, BPF_MAP_TYPE_STACK_TRACE); __uint(max_entries, 64); __uint(key_size, 4); __uint(value_size, 8 * 8); } stacks SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_STACK_TRACE); __uint(max_entries, 16384); __uint(key_size, 4); __uint(value_size, 8 * 8); } stacks SEC(".maps");
 SEC("raw_tp/x") int stackId(void *ctx) {
   BEGIN
   long number = bpf_get_stackid(ctx, &stacks, in->flags);
-  return number < 0 ? number : number < 64;
+  // Among so many places, two stacks rarely want the same one, which is an error.
+  return number < 0 ? number : number < 16384;
 }
 SEC("raw_tp/x") int stack(void *ctx) {
   BEGIN

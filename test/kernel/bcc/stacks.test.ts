@@ -16,8 +16,8 @@ const program = workshop.make("calls", { source: "calls.c", link: ["-pie"] });
 beforeEach((context) => needsKernel(context, "uprobe"));
 
 const STACKS = `
-  BPF_STACK_TRACE(stacks, 64);
-  BPF_STACK_TRACE_BUILDID(builds, 64);
+  BPF_STACK_TRACE(stacks, 16384);
+  BPF_STACK_TRACE_BUILDID(builds, 16384);
   BPF_ARRAY(ids, int, 4);
   int at(struct pt_regs *ctx) {
     int id = stacks.get_stackid(ctx, BPF_F_USER_STACK);
@@ -113,7 +113,7 @@ describe("stacks of a process", () => {
 describe("stacks of the kernel", () => {
   test("walk through kernel functions", () => {
     using b = open(`
-      BPF_STACK_TRACE(stacks, 64);
+      BPF_STACK_TRACE(stacks, 16384);
       BPF_ARRAY(ids, int, 4);
       TRACEPOINT_PROBE(sched, sched_process_exec) {
         int id = stacks.get_stackid(args, 0);
