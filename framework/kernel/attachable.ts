@@ -1,3 +1,4 @@
+import type { Btf, BtfKind, BtfType } from "../object/btf.ts";
 import { recordFields } from "../object/record-fields.ts";
 import { probeableFunctions } from "../sys/kernel-functions.ts";
 import { kernelSymbol } from "../sys/proc.ts";
@@ -22,20 +23,24 @@ export const attachable = {
   supports,
   /** Whether a struct or union has a field; undefined without such a type. */
   hasField(tag: string, field: string): boolean | undefined {
-    const types = typesWith([tag]);
-    const id = types?.find(tag, "struct", "union") ?? 0;
-    if (types === null || id === 0) return undefined;
-    const type = types.type(id);
-    if (type.kind !== "struct" && type.kind !== "union") return undefined;
-    return recordFields(types, type.members).some(({ name }) => name === field);
+    const found = typeOf(tag, "struct", "union");
+    if (found?.type.kind !== "struct" && found?.type.kind !== "union") return undefined;
+    return recordFields(found.types, found.type.members).some(({ name }) => name === field);
   },
   /** Whether an enum has an enumerator; undefined without such a type. */
   hasEnumerator(tag: string, enumerator: string): boolean | undefined {
-    const types = typesWith([tag]);
-    const id = types?.find(tag, "enum", "enum64") ?? 0;
-    if (types === null || id === 0) return undefined;
-    const type = types.type(id);
-    if (type.kind !== "enum" && type.kind !== "enum64") return undefined;
-    return type.values.some(({ name }) => name === enumerator);
+    const found = typeOf(tag, "enum", "enum64");
+    if (found?.type.kind !== "enum" && found?.type.kind !== "enum64") return undefined;
+    return found.type.values.some(({ name }) => name === enumerator);
   },
 } as const;
+
+/** A type of the kernel or of a loaded module. */
+function typeOf(
+  tag: string,
+  ...kinds: BtfKind[]
+): { readonly types: Btf; readonly type: BtfType } | undefined {
+  const types = typesWith([tag]);
+  const id = types?.find(tag, ...kinds) ?? 0;
+  return types === null || id === 0 ? undefined : { types, type: types.type(id) };
+}
